@@ -1,0 +1,2 @@
+//! The in-pod agent.
+fn main() {}
