@@ -1,0 +1,1 @@
+//! Requirements, controls, the tag vocabulary, suites, the embedded features and their lint.

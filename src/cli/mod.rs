@@ -1,0 +1,1 @@
+//! The command line: arguments as typed, settings as resolved, one file a command.

@@ -1,0 +1,1 @@
+//! Clients, apply, wait, ownership labels, sweep; one provider a kind of cluster.

@@ -1,0 +1,9 @@
+//! Plan, scheduling, deadlines, outcomes and events. Knows neither Kubernetes nor cucumber.
+
+mod event;
+mod outcome;
+mod plan;
+
+pub use event::{ComparisonRow, ControlPhase, Event, Evidence, EvidenceBody, Level, StepStatus, TenantRole};
+pub use outcome::{Outcome, Reason, ReasonKind, Tally};
+pub use plan::{Plan, PlannedScenario, PlannedStep, Risk, ScenarioId, Selection};

@@ -1,0 +1,1 @@
+//! Journal, hash chain, bundle, verification.

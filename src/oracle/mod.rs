@@ -1,0 +1,1 @@
+//! Pure predictors: a second opinion to what is measured.

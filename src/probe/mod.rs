@@ -1,0 +1,1 @@
+//! Verdicts, two-ended probes, controls, the all-pairs matrix.

@@ -1,0 +1,1 @@
+//! The Platform profile: types, loading with source spans, capabilities, named deadlines.

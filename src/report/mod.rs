@@ -1,0 +1,1 @@
+//! The report model and one small file a renderer.
