@@ -3,8 +3,10 @@
 //! A [`Verdict`] is closed; an [`Attempt`] is one try with its verdict; an [`Open`] is proof that something worked and a
 //! [`Denial`] is proof that something was denied, which needs a positive control before and after.
 
+pub mod api;
 mod attempt;
 mod denial;
+mod show;
 mod verdict;
 
 pub use attempt::{Attempt, Moment, NotOpen, Open, Span};
