@@ -16,4 +16,5 @@ pub mod oracle;
 pub mod probe;
 pub mod profile;
 pub mod report;
+pub mod session;
 pub mod tenant;
