@@ -1,1 +1,13 @@
-//! The command line: arguments as typed, settings as resolved, one file a command.
+//! The command line: arguments as typed (`args`), settings as resolved (`settings`), one file a command.
+
+mod args;
+mod commands;
+mod failure;
+mod logging;
+mod main;
+mod output;
+mod settings;
+mod terminal;
+
+pub use args::command;
+pub use main::main;

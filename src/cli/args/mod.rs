@@ -1,0 +1,20 @@
+//! The arguments as typed: one type a command, nothing resolved, nothing looked up.
+
+mod cluster;
+mod global;
+mod inspect;
+mod run;
+mod select;
+mod tools;
+mod values;
+
+pub(super) use cluster::{AccessArgs, ProfileArgs};
+pub(super) use global::GlobalArgs;
+pub use global::{Cli, Command, command};
+pub(super) use inspect::{CleanupArgs, DoctorArgs, ExplainArgs, LintArgs, ListArgs, ListWhat, PlanArgs};
+pub(super) use run::{Keep, RunArgs};
+pub(super) use select::SelectArgs;
+pub(super) use tools::{
+    CompletionArgs, ConfigArgs, ManArgs, ReportArgs, SchemaArgs, SchemaWhat, VerifyArgs, VersionArgs,
+};
+pub(super) use values::{ClusterName, ColorChoice, OutputFormat, ReportFormat, ReportTarget};

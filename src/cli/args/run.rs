@@ -1,0 +1,63 @@
+//! `plimsoll run`.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+
+use super::{AccessArgs, ProfileArgs, ReportTarget, SelectArgs};
+
+/// When to keep the tenants of a run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Keep {
+    /// Remove them always
+    #[default]
+    Never,
+    /// Keep them where a scenario did not pass
+    Failed,
+    /// Keep them always
+    Always,
+}
+
+/// Arguments of `plimsoll run`.
+#[derive(Args, Clone, Debug, Default)]
+#[command(after_long_help = "\
+Examples:
+  plimsoll run
+      the suite `smoke` on the lab of this machine
+  plimsoll run --context staging --profile platform.yaml --suite ci
+      a platform of your own
+  plimsoll run --requirement NET-02 --keep=failed
+      one promise, and the tenants stay for a look where it is broken
+  plimsoll run --report junit=junit.xml --report markdown=summary.md
+      reports where CI wants them")]
+pub struct RunArgs {
+    #[command(flatten)]
+    pub(crate) access: AccessArgs,
+    #[command(flatten)]
+    pub(crate) profile: ProfileArgs,
+    #[command(flatten)]
+    pub(crate) select: SelectArgs,
+    /// Write a further report: html, json, junit, markdown, terminal or bundle (repeatable; - is stdout)
+    #[arg(long, value_name = "FORMAT=PATH", help_heading = "Results")]
+    pub(crate) report: Vec<ReportTarget>,
+    /// Directory for the results of runs [default: reports/runs]
+    #[arg(
+        long,
+        value_name = "DIR",
+        env = "PLIMSOLL_REPORTS",
+        hide_env_values = true,
+        help_heading = "Results"
+    )]
+    pub(crate) reports_dir: Option<PathBuf>,
+    /// Seed of everything random, as printed by an earlier run
+    #[arg(long, value_name = "NUMBER", help_heading = "Run options")]
+    pub(crate) seed: Option<u64>,
+    /// Scenarios at the same time [default: the profile's]
+    #[arg(short, long, value_name = "NUMBER", help_heading = "Run options")]
+    #[arg(value_parser = clap::value_parser!(u16).range(1..=64))]
+    pub(crate) jobs: Option<u16>,
+    /// Keep the tenants after the run
+    #[arg(long, value_name = "WHEN", value_enum, help_heading = "Run options")]
+    #[arg(num_args = 0..=1, require_equals = true, default_missing_value = "always")]
+    pub(crate) keep: Option<Keep>,
+}

@@ -1,0 +1,84 @@
+//! Commands that need no cluster: `report`, `verify`, `schema`, `config`, `completion`, `man`, `version`.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+
+use super::{OutputFormat, ReportTarget};
+
+/// Arguments of `plimsoll report`.
+#[derive(Args, Clone, Debug, Default)]
+pub struct ReportArgs {
+    /// Run directory, journal or bundle [default: reports/runs/latest]
+    #[arg(value_name = "RUN")]
+    pub(crate) run: Option<PathBuf>,
+    /// Report to write (repeatable; - is stdout) [default: terminal=-]
+    #[arg(long, value_name = "FORMAT=PATH")]
+    pub(crate) report: Vec<ReportTarget>,
+}
+
+/// Arguments of `plimsoll verify`.
+#[derive(Args, Clone, Debug, Default)]
+pub struct VerifyArgs {
+    /// Run directory, journal or bundle [default: reports/runs/latest]
+    #[arg(value_name = "RUN")]
+    pub(crate) run: Option<PathBuf>,
+    /// Form of the output
+    #[arg(short, long, value_name = "FORMAT", value_enum, default_value_t)]
+    pub(crate) output: OutputFormat,
+}
+
+/// A file format with a schema.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum SchemaWhat {
+    /// The platform profile
+    Profile,
+    /// One event of the journal
+    Journal,
+    /// The JSON report
+    Report,
+    /// A suite
+    Suite,
+    /// The file of settings
+    Config,
+}
+
+/// Arguments of `plimsoll schema`.
+#[derive(Args, Clone, Debug)]
+pub struct SchemaArgs {
+    /// Which format
+    #[arg(value_name = "FORMAT", value_enum)]
+    pub(crate) what: SchemaWhat,
+}
+
+/// Arguments of `plimsoll config`.
+#[derive(Args, Clone, Debug, Default)]
+pub struct ConfigArgs {
+    /// Form of the output
+    #[arg(short, long, value_name = "FORMAT", value_enum, default_value_t)]
+    pub(crate) output: OutputFormat,
+}
+
+/// Arguments of `plimsoll completion`.
+#[derive(Args, Clone, Debug)]
+pub struct CompletionArgs {
+    /// Which shell
+    #[arg(value_name = "SHELL", value_enum)]
+    pub(crate) shell: clap_complete::Shell,
+}
+
+/// Arguments of `plimsoll man`.
+#[derive(Args, Clone, Debug, Default)]
+pub struct ManArgs {
+    /// Write a page a command into this directory instead
+    #[arg(long, value_name = "DIR")]
+    pub(crate) dir: Option<PathBuf>,
+}
+
+/// Arguments of `plimsoll version`.
+#[derive(Args, Clone, Debug, Default)]
+pub struct VersionArgs {
+    /// Form of the output
+    #[arg(short, long, value_name = "FORMAT", value_enum, default_value_t)]
+    pub(crate) output: OutputFormat,
+}

@@ -1,0 +1,204 @@
+//! Values of arguments that are more than a string.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use clap::ValueEnum;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// `--color`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum ColorChoice {
+    /// Where the output is a terminal that wants it.
+    #[default]
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// `-o`: the form of listings on stdout.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum OutputFormat {
+    /// Columns that fit 80 characters
+    #[default]
+    Table,
+    /// All columns
+    Wide,
+    /// JSON
+    Json,
+    /// YAML
+    Yaml,
+    /// Names alone, one a line
+    Name,
+}
+
+/// What a report can be rendered to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ValueEnum)]
+pub enum ReportFormat {
+    /// Summary for a terminal
+    Terminal,
+    /// One self-contained HTML file
+    Html,
+    /// JSON, by the schema of `plimsoll schema report`
+    Json,
+    /// JUnit XML
+    Junit,
+    /// Markdown
+    Markdown,
+    /// One file with journal, profile and versions
+    Bundle,
+}
+
+impl fmt::Display for ReportFormat {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.to_possible_value() {
+            Some(value) => f.write_str(value.get_name()),
+            None => Ok(()),
+        }
+    }
+}
+
+/// `--report FORMAT=PATH`; `-` as the path is stdout.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReportTarget {
+    /// The format.
+    pub format: ReportFormat,
+    /// Where to; none for stdout.
+    pub path: Option<PathBuf>,
+}
+
+impl FromStr for ReportTarget {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let known = || {
+            let names: Vec<String> = ReportFormat::value_variants().iter().map(ToString::to_string).collect();
+            names.join(", ")
+        };
+        let Some((format, path)) = text.split_once('=') else {
+            return Err(format!("expected FORMAT=PATH with FORMAT one of {}", known()));
+        };
+        let format = ReportFormat::from_str(format, true)
+            .map_err(|_| format!("unknown format '{format}': expected one of {}", known()))?;
+        match path {
+            "" => Err(format!("the path after '{format}=' is empty: name a file, or - for stdout")),
+            "-" => Ok(Self { format, path: None }),
+            path => Ok(Self { format, path: Some(PathBuf::from(path)) }),
+        }
+    }
+}
+
+/// `--cluster`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ClusterName {
+    /// The embedded lab, by name.
+    Lab(Option<String>),
+    /// A kind cluster, by name.
+    Kind(Option<String>),
+    /// An EKS cluster, by name.
+    Eks(Option<String>),
+    /// A context of the kubeconfig.
+    Context(String),
+}
+
+impl FromStr for ClusterName {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (head, name) = match text.split_once(':') {
+            // A context's name may hold colons (EKS uses ARNs): only our own three words are prefixes.
+            Some((head @ ("lab" | "kind" | "eks"), name)) => (head, Some(name)),
+            _ => (text, None),
+        };
+        if name == Some("") {
+            return Err(format!("the name after '{head}:' is empty"));
+        }
+        let name = name.map(str::to_owned);
+        match head {
+            "" => Err("expected lab, kind, eks or the name of a context".to_owned()),
+            "lab" => Ok(Self::Lab(name)),
+            "kind" => Ok(Self::Kind(name)),
+            "eks" => Ok(Self::Eks(name)),
+            context => Ok(Self::Context(context.to_owned())),
+        }
+    }
+}
+
+impl fmt::Display for ClusterName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (head, name) = match self {
+            Self::Lab(name) => ("lab", name),
+            Self::Kind(name) => ("kind", name),
+            Self::Eks(name) => ("eks", name),
+            Self::Context(context) => return f.write_str(context),
+        };
+        match name {
+            Some(name) => write!(f, "{head}:{name}"),
+            None => f.write_str(head),
+        }
+    }
+}
+
+/// A duration as kubectl writes it: `30s`, `2m`, `1h30m`, or a bare number of seconds.
+pub(in crate::cli) fn duration(text: &str) -> Result<Duration, String> {
+    let wrong = || format!("expected a duration such as 30s, 2m or 1h30m, not '{text}'");
+    if let Ok(seconds) = text.parse::<u32>() {
+        return Ok(Duration::from_secs(u64::from(seconds)));
+    }
+    let duration: jiff::SignedDuration = text.parse().map_err(|_| wrong())?;
+    Duration::try_from(duration).map_err(|_| wrong())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn report_targets() {
+        assert_eq!(
+            "html=a=b.html".parse(),
+            Ok(ReportTarget { format: ReportFormat::Html, path: Some(PathBuf::from("a=b.html")) })
+        );
+        assert_eq!("json=-".parse(), Ok(ReportTarget { format: ReportFormat::Json, path: None }));
+        for wrong in ["html", "html=", "pdf=x", "=x", ""] {
+            assert!(wrong.parse::<ReportTarget>().is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn clusters() {
+        assert_eq!("lab".parse(), Ok(ClusterName::Lab(None)));
+        assert_eq!("lab:two".parse(), Ok(ClusterName::Lab(Some("two".into()))));
+        assert_eq!("kind-two".parse(), Ok(ClusterName::Context("kind-two".into())));
+        let arn = "arn:aws:eks:eu-central-1:1:cluster/dev";
+        assert_eq!(arn.parse(), Ok(ClusterName::Context(arn.into())));
+        assert!("lab:".parse::<ClusterName>().is_err());
+        assert!("".parse::<ClusterName>().is_err());
+    }
+
+    #[test]
+    fn durations() {
+        assert_eq!(duration("90"), Ok(Duration::from_secs(90)));
+        assert_eq!(duration("1m30s"), Ok(Duration::from_secs(90)));
+        assert_eq!(duration("250ms"), Ok(Duration::from_millis(250)));
+        for wrong in ["", "-1s", "soon", "1 fortnight"] {
+            assert!(duration(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_cluster_reads_back_as_written(text in "[a-z0-9:@/_.-]{1,40}") {
+            if let Ok(cluster) = text.parse::<ClusterName>() {
+                prop_assert_eq!(cluster.to_string(), text);
+            }
+        }
+    }
+}

@@ -1,0 +1,30 @@
+//! `plimsoll schema`.
+
+use schemars::{JsonSchema, generate::SchemaSettings};
+use serde_json::Value;
+
+use crate::cli::args::{SchemaArgs, SchemaWhat};
+use crate::cli::failure::Failure;
+use crate::cli::output;
+use crate::cli::settings::ConfigFile;
+use crate::engine::Event;
+use crate::exit::Exit;
+
+/// Prints the schema of a file format.
+pub(super) fn run(args: &SchemaArgs) -> Result<Exit, Failure> {
+    output::print(&output::json(&schema(args.what))?)?;
+    Ok(Exit::Conformant)
+}
+
+/// The schema of one format.
+fn schema(what: SchemaWhat) -> Value {
+    match what {
+        SchemaWhat::Config => of::<ConfigFile>(),
+        SchemaWhat::Journal => of::<Event>(),
+        SchemaWhat::Profile | SchemaWhat::Report | SchemaWhat::Suite => Value::Null,
+    }
+}
+
+fn of<T: JsonSchema>() -> Value {
+    SchemaSettings::draft2020_12().into_generator().into_root_schema_for::<T>().to_value()
+}
