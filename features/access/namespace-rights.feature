@@ -1,0 +1,40 @@
+@IAM-04 @must @risk-none
+Feature: Rights end at the namespace
+
+  Background:
+    Given tenants "alpha" and "bravo", onboarded the platform's way
+
+  Scenario Outline: The <role> of a tenant has exactly the promised rights
+    When the <role> of "alpha" is asked about every verb on every resource that the cluster serves, in its own namespace, in that of "bravo" and on the cluster
+    Then its rights in its own namespace are exactly those that the profile promises
+    And it has no rights in the namespace of "bravo"
+    And on the cluster it has only what every user has
+    And the rules that the cluster lists for it agree with its answers
+
+    Examples:
+      | role          |
+      | administrator |
+      | viewer        |
+
+  Scenario: What the cluster says about rights is what it does
+    When the administrator of "alpha" does each verb on a config map in its own namespace and in that of "bravo"
+    Then in its own namespace every verb is OPEN
+    And in the namespace of "bravo" every verb is FORBIDDEN
+    And each was OPEN for the administrator of "bravo" just before and just after
+
+  Scenario: A viewer looks and does not touch
+    When the viewer of "alpha" does each verb on a config map in its own namespace
+    Then looking is OPEN
+    And every change is FORBIDDEN
+    And each change was OPEN for the administrator of "alpha" just before and just after
+
+  Scenario Outline: The <role> of a tenant reads secrets only where promised
+    When the <role> of "alpha" gets, lists and watches the secrets of "alpha" and of "bravo"
+    Then in its own namespace it is as the profile promises
+    And in the namespace of "bravo" every verb is FORBIDDEN
+    And each was OPEN for the administrator of "bravo" just before and just after
+
+    Examples:
+      | role          |
+      | administrator |
+      | viewer        |
