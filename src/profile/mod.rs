@@ -1,1 +1,33 @@
-//! The Platform profile: types, loading with source spans, capabilities, named deadlines.
+//! The Platform profile: what a platform promises and where its parts answer.
+
+mod capability;
+mod check;
+mod deadlines;
+mod diagnostic;
+mod glob;
+mod load;
+mod locate;
+mod promises;
+mod schema;
+mod tenancy;
+mod timespan;
+mod types;
+mod waiver;
+
+pub use capability::Capability;
+pub use deadlines::{Bounds, Deadlines};
+pub use diagnostic::{ProfileError, ProfileProblem};
+pub use glob::matches as glob_matches;
+pub use load::{LAB_PROFILE, LoadedPlatform, load, load_lab, load_str};
+pub use promises::{
+    AddressExpectation, Addresses, DeniedAs, Dns, GuardRail, LimitRangePromise, Network, PodSecurity,
+    PodSecurityLevel, QuotaPromise, Resources, Rights, RoleRights, Rule,
+};
+pub use schema::{EDITOR_HEADER, schema};
+pub use tenancy::{
+    CommandAdapter, ExistingAdapter, ExistingTenant, Identities, Identity, Impersonation, KubeconfigIdentity,
+    ManifestsAdapter, Onboarding, OwnerLabel, Tenancy,
+};
+pub use timespan::Timespan;
+pub use types::{API_VERSION, ApiVersion, Environment, Kind, Metadata, Platform, Spec};
+pub use waiver::{Waiver, WaiverState};
