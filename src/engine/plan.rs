@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 /// The stable name of a scenario: `<feature path>/<slug of its name>`, with `#<row>` for a row of an
 /// outline. Example: `network/tenants-apart/every-path-between-tenants-is-closed`.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct ScenarioId(pub String);
 
@@ -46,7 +46,7 @@ pub struct PlannedStep {
 }
 
 /// One scenario (or one row of an outline) of the plan.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PlannedScenario {
     /// The stable name.
     pub id: ScenarioId,
@@ -68,6 +68,9 @@ pub struct PlannedScenario {
     pub needs: Vec<String>,
     /// True where it must not share its tenants or the cluster with scenarios at the same time.
     pub serial: bool,
+    /// Names of what it must have for itself while it runs; no two that share one run at the same time.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub locks: Vec<String>,
     /// Its deadline in milliseconds.
     pub deadline_ms: u64,
     /// Its steps, those of the background first.
@@ -85,6 +88,9 @@ pub struct Selection {
     pub requirements: Vec<String>,
     /// Scenario ids.
     pub scenarios: Vec<String>,
+    /// Scenario ids, requirement ids and tags that were left out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub skip: Vec<String>,
 }
 
 /// The whole plan, in the order of reports. The sums of the outcomes must match it.
