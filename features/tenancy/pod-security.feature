@@ -28,9 +28,8 @@ Feature: Workloads run under the promised pod security level
       | may gain privileges             |
       | sets an unsafe kernel parameter |
       | runs without seccomp            |
-      | unmasks the proc file system    |
 
     Examples: the ways around
-      | violation                              |
-      | runs a privileged init container       |
+      | violation                                   |
+      | runs a privileged init container            |
       | runs one unsafe container beside a safe one |

@@ -1,1 +1,11 @@
 //! Pure predictors: a second opinion to what is measured.
+
+mod access;
+mod paths;
+mod quantity;
+mod quota;
+
+pub use access::{AccessRow, AccessScope, Deviation, ExpectedAccess};
+pub use paths::{Place, PathExpectation, Tier, expected_path};
+pub use quantity::{Quantity, QuantityError};
+pub use quota::{Limit, QuotaFamily, compare_limits};
