@@ -1,0 +1,29 @@
+//! NetworkPolicy dataplane of one node, in nftables.
+//!
+//! Watches feed [`State`], which yields a [`Snapshot`]; [`compile()`] turns it into a [`Ruleset`]
+//! without any I/O; [`Ruleset`] prints itself as text for `nft`; [`run()`] ties them together.
+//! What the standard leaves open is decided in `README.md` beside this file.
+
+mod address;
+mod compile;
+mod convert;
+mod model;
+mod nft;
+mod render;
+mod ruleset;
+mod run;
+mod state;
+
+#[cfg(test)]
+mod tests;
+
+pub use address::{Cidr, CidrError, Family};
+pub use compile::{NodeView, compile};
+pub use model::{
+    Direction, Expression, IpBlock, Labels, NamedPort, Namespace, NamespaceScope, Operator, Peer, Peers, Pod,
+    Policy, Port, PortTarget, Ports, Protocol, Rule, Selector, Snapshot,
+};
+pub use nft::{Nft, NftError};
+pub use ruleset::{Fate, PeerMatch, PodChain, PolicyChain, PortMatch, PortRange, RuleMatch, Ruleset, TABLE};
+pub use run::{NetpolError, NetpolOptions, Status, run};
+pub use state::{Kind, State};

@@ -1,0 +1,200 @@
+//! The ruleset as text for `nft -f -`: one transaction that replaces the whole table.
+
+use std::collections::BTreeMap;
+use std::fmt::{self, Display, Formatter, Write};
+use std::net::IpAddr;
+
+use super::{
+    Cidr, Direction, Family, Fate, PeerMatch, PodChain, PolicyChain, PortMatch, PortRange, RuleMatch,
+    Ruleset, TABLE,
+};
+
+impl Display for Ruleset {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        // To add before deleting makes the deletion succeed also where there is no table yet.
+        writeln!(f, "add table inet {TABLE}\ndelete table inet {TABLE}\ntable inet {TABLE} {{")?;
+        for (number, set) in self.address_sets.iter().enumerate() {
+            let family = set.first().map_or(Family::V4, |address| Family::of(*address));
+            elements(f, "set", &format!("peers-{number}"), address_type(family), "", set)?;
+        }
+        for (number, set) in self.port_sets.iter().enumerate() {
+            let family = set.first().map_or(Family::V4, |(address, _)| Family::of(*address));
+            let set = set.iter().map(|(address, port)| format!("{address} . {port}"));
+            let kind = format!("{} . inet_service", address_type(family));
+            elements(f, "set", &format!("ports-{number}"), &kind, "", set)?;
+        }
+        for (number, chain) in self.policy_chains.iter().enumerate() {
+            policy_chain(f, number, chain)?;
+        }
+        for (number, chain) in self.pod_chains.iter().enumerate() {
+            pod_chain(f, number, chain)?;
+        }
+        for family in Family::BOTH {
+            self.family_sets(f, family)?;
+        }
+        for direction in Direction::BOTH {
+            self.base_chain(f, direction)?;
+        }
+        f.write_str("}\n")
+    }
+}
+
+impl Ruleset {
+    fn family_sets(&self, f: &mut Formatter<'_>, family: Family) -> fmt::Result {
+        let suffix = suffix(family);
+        let kind = address_type(family);
+        let ranges = self.ranges.iter().filter(|range| range.family() == family).map(Cidr::to_string);
+        // Ranges may touch or overlap when the user says so.
+        elements(f, "set", &format!("node-{suffix}"), kind, "flags interval; auto-merge; ", ranges)?;
+        let own = self.of_family(Direction::Egress, family);
+        let own = own.keys().map(|address| format!("{address} . {address}"));
+        elements(f, "set", &format!("self-{suffix}"), &format!("{kind} . {kind}"), "", own)?;
+        for direction in Direction::BOTH {
+            let fates = self.of_family(direction, family);
+            let fates = fates.iter().map(|(address, fate)| match fate {
+                Fate::Open => format!("{address} : accept"),
+                Fate::Isolated(chain) => format!("{address} : goto pods-{chain}"),
+            });
+            elements(f, "map", &format!("{direction}-{suffix}"), &format!("{kind} : verdict"), "", fates)?;
+        }
+        Ok(())
+    }
+
+    fn of_family(&self, direction: Direction, family: Family) -> BTreeMap<IpAddr, Fate> {
+        let of_family = |(address, _): &(&IpAddr, &Fate)| Family::of(**address) == family;
+        self.fates(direction).iter().filter(of_family).map(|(address, fate)| (*address, *fate)).collect()
+    }
+
+    fn base_chain(&self, f: &mut Formatter<'_>, direction: Direction) -> fmt::Result {
+        let (priority, side) = match direction {
+            Direction::Egress => ("filter - 1", "saddr"),
+            Direction::Ingress => ("filter", "daddr"),
+        };
+        writeln!(f, "\tchain {direction} {{")?;
+        writeln!(f, "\t\ttype filter hook forward priority {priority}; policy accept;")?;
+        if direction == Direction::Egress {
+            writeln!(f, "\t\tfib saddr . iif oif missing drop comment \"forged source\"")?;
+        }
+        for family in Family::BOTH {
+            let (ip, suffix) = (protocol(family), suffix(family));
+            // A pod reaches itself, by way of its own service, whatever the policies say.
+            writeln!(f, "\t\t{ip} saddr . {ip} daddr @self-{suffix} accept")?;
+            writeln!(f, "\t\t{ip} {side} vmap @{direction}-{suffix}")?;
+            writeln!(f, "\t\t{ip} {side} @node-{suffix} drop comment \"no known pod\"")?;
+        }
+        writeln!(f, "\t}}")
+    }
+}
+
+fn policy_chain(f: &mut Formatter<'_>, number: usize, chain: &PolicyChain) -> fmt::Result {
+    writeln!(f, "\tchain policy-{number} {{")?;
+    writeln!(f, "\t\tcomment \"{} {}\"", chain.direction, shortened(&chain.policy))?;
+    for RuleMatch { peer, port } in &chain.rules {
+        let mut line = String::new();
+        peer_match(&mut line, chain.direction, peer)?;
+        port_match(&mut line, port)?;
+        writeln!(f, "\t\t{line}accept")?;
+    }
+    writeln!(f, "\t}}")
+}
+
+fn peer_match(line: &mut String, direction: Direction, peer: &PeerMatch) -> fmt::Result {
+    let side = match direction {
+        Direction::Ingress => "saddr",
+        Direction::Egress => "daddr",
+    };
+    match peer {
+        PeerMatch::Any => Ok(()),
+        PeerMatch::Set(family, set) => write!(line, "{} {side} @peers-{set} ", protocol(*family)),
+        PeerMatch::Block(block) => {
+            let ip = protocol(block.cidr.family());
+            write!(line, "{ip} {side} {} ", block.cidr)?;
+            // One match an exception: exceptions may overlap, elements of a set may not.
+            block.except.iter().try_for_each(|except| write!(line, "{ip} {side} != {except} "))
+        }
+    }
+}
+
+fn port_match(line: &mut String, port: &PortMatch) -> fmt::Result {
+    match port {
+        PortMatch::Any => Ok(()),
+        PortMatch::Ranges(protocol, ranges) if ranges.as_slice() == [PortRange::ALL] => {
+            write!(line, "meta l4proto {protocol} ")
+        }
+        PortMatch::Ranges(protocol, ranges) => {
+            let ranges: Vec<String> = ranges.iter().map(ToString::to_string).collect();
+            match ranges.as_slice() {
+                [range] => write!(line, "{protocol} dport {range} "),
+                ranges => write!(line, "{protocol} dport {{ {} }} ", ranges.join(", ")),
+            }
+        }
+        PortMatch::Named(family, transport, set) => {
+            write!(line, "{} daddr . {transport} dport @ports-{set} ", protocol(*family))
+        }
+    }
+}
+
+fn pod_chain(f: &mut Formatter<'_>, number: usize, chain: &PodChain) -> fmt::Result {
+    writeln!(f, "\tchain pods-{number} {{")?;
+    writeln!(f, "\t\tcomment \"{}\"", chain.direction)?;
+    // Only replies pass without a look at the policies. Packets in the direction of the connection are
+    // judged one by one, so that a change of policy also cuts connections that are already open.
+    writeln!(f, "\t\tct direction reply ct state established accept")?;
+    writeln!(f, "\t\tct state related accept")?;
+    for policy in &chain.policies {
+        writeln!(f, "\t\tjump policy-{policy}")?;
+    }
+    writeln!(f, "\t\tcounter drop\n\t}}")
+}
+
+fn elements<T: Display>(
+    f: &mut Formatter<'_>,
+    container: &str,
+    name: &str,
+    kind: &str,
+    flags: &str,
+    elements: impl IntoIterator<Item = T>,
+) -> fmt::Result {
+    let mut list = String::new();
+    for element in elements {
+        write!(list, "{}{element}", if list.is_empty() { "" } else { ", " })?;
+    }
+    let list = if list.is_empty() { list } else { format!("elements = {{ {list} }}; ") };
+    writeln!(f, "\t{container} {name} {{ type {kind}; {flags}{list}}}")
+}
+
+/// Comments hold at most 128 bytes; names of objects can be longer.
+fn shortened(name: &str) -> &str {
+    name.get(..110).unwrap_or(name)
+}
+
+fn address_type(family: Family) -> &'static str {
+    match family {
+        Family::V4 => "ipv4_addr",
+        Family::V6 => "ipv6_addr",
+    }
+}
+
+fn protocol(family: Family) -> &'static str {
+    match family {
+        Family::V4 => "ip",
+        Family::V6 => "ip6",
+    }
+}
+
+fn suffix(family: Family) -> &'static str {
+    match family {
+        Family::V4 => "4",
+        Family::V6 => "6",
+    }
+}
+
+impl Display for PortRange {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        if self.first == self.last {
+            write!(f, "{}", self.first)
+        } else {
+            write!(f, "{}-{}", self.first, self.last)
+        }
+    }
+}

@@ -1,0 +1,111 @@
+//! Runs packets through a ruleset as the kernel would.
+
+use std::net::IpAddr;
+
+use super::super::{
+    Direction, Family, Fate, NodeView, PeerMatch, PortMatch, Protocol, RuleMatch, Ruleset, Snapshot, compile,
+};
+use super::fixtures::{NODE_A, NODE_B, view};
+
+/// The first packet of a connection, after the service's address was replaced by the pod's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Packet {
+    pub(crate) source: IpAddr,
+    pub(crate) destination: IpAddr,
+    /// `None` for what has no ports, such as ICMP.
+    pub(crate) port: Option<(Protocol, u16)>,
+}
+
+/// True if the node forwards it.
+pub(crate) fn forwards(ruleset: &Ruleset, packet: &Packet) -> bool {
+    Direction::BOTH.into_iter().all(|direction| passes(ruleset, direction, packet))
+}
+
+fn passes(ruleset: &Ruleset, direction: Direction, packet: &Packet) -> bool {
+    let own = match direction {
+        Direction::Egress => packet.source,
+        Direction::Ingress => packet.destination,
+    };
+    if packet.source == packet.destination && ruleset.egress.contains_key(&own) {
+        return true;
+    }
+    match ruleset.fates(direction).get(&own) {
+        Some(Fate::Open) => true,
+        Some(Fate::Isolated(chain)) => {
+            let chain = &ruleset.pod_chains[*chain];
+            assert_eq!(chain.direction, direction, "chain of the other direction");
+            chain.policies.iter().any(|policy| {
+                let policy = &ruleset.policy_chains[*policy];
+                assert_eq!(policy.direction, direction, "policy of the other direction");
+                policy.rules.iter().any(|rule| accepts(ruleset, direction, rule, packet))
+            })
+        }
+        None => !ruleset.ranges.iter().any(|range| range.contains(own)),
+    }
+}
+
+fn accepts(ruleset: &Ruleset, direction: Direction, rule: &RuleMatch, packet: &Packet) -> bool {
+    let other = match direction {
+        Direction::Egress => packet.destination,
+        Direction::Ingress => packet.source,
+    };
+    let peer = match &rule.peer {
+        PeerMatch::Any => true,
+        PeerMatch::Set(family, set) => {
+            let set = &ruleset.address_sets[*set];
+            assert!(set.iter().all(|address| Family::of(*address) == *family), "set of mixed families");
+            set.contains(&other)
+        }
+        PeerMatch::Block(block) => {
+            block.cidr.contains(other) && !block.except.iter().any(|except| except.contains(other))
+        }
+    };
+    let port = match (&rule.port, packet.port) {
+        (PortMatch::Any, _) => true,
+        (_, None) => false,
+        (PortMatch::Ranges(protocol, ranges), Some((with, port))) => {
+            *protocol == with && ranges.iter().any(|range| range.contains(port))
+        }
+        (PortMatch::Named(family, protocol, set), Some((with, port))) => {
+            let set = &ruleset.port_sets[*set];
+            assert!(set.iter().all(|(address, _)| Family::of(*address) == *family), "set of mixed families");
+            *protocol == with && set.contains(&(packet.destination, port))
+        }
+    };
+    peer && port
+}
+
+/// The rulesets of both nodes, in the order of a packet's way.
+pub(crate) struct Network {
+    rulesets: Vec<(NodeView, Ruleset)>,
+}
+
+impl Network {
+    pub(crate) fn new(snapshot: &Snapshot) -> Self {
+        let rulesets = [NODE_A, NODE_B].map(|node| (view(node), compile(snapshot, &view(node))));
+        Self { rulesets: rulesets.into() }
+    }
+
+    /// True if every node on the way forwards it: that of the source, and that of the destination.
+    pub(crate) fn carries(&self, packet: &Packet) -> bool {
+        self.rulesets
+            .iter()
+            .filter(|(view, _)| {
+                let own = |address| view.pod_ranges.iter().any(|range| range.contains(address));
+                own(packet.source) || own(packet.destination)
+            })
+            .all(|(_, ruleset)| forwards(ruleset, packet))
+    }
+
+    pub(crate) fn tcp(&self, source: &str, destination: &str, port: u16) -> bool {
+        self.carries(&packet(source, destination, Some((Protocol::Tcp, port))))
+    }
+
+    pub(crate) fn udp(&self, source: &str, destination: &str, port: u16) -> bool {
+        self.carries(&packet(source, destination, Some((Protocol::Udp, port))))
+    }
+}
+
+pub(crate) fn packet(source: &str, destination: &str, port: Option<(Protocol, u16)>) -> Packet {
+    Packet { source: super::fixtures::ip(source), destination: super::fixtures::ip(destination), port }
+}

@@ -1,0 +1,12 @@
+//! Tests of the dataplane: each rule of the standard by name, the compiler against a naive reading of
+//! the standard on generated clusters, the text by snapshots and by nft itself.
+
+mod convert;
+mod fixtures;
+mod interpret;
+mod nft;
+mod property;
+mod semantics;
+mod snapshots;
+mod standard;
+mod state;

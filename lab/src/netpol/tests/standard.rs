@@ -1,0 +1,109 @@
+//! The standard, read as naively as can be: for each packet, each pod, each policy, each rule, in the
+//! order and words of the API documentation, with nothing resolved or shared beforehand.
+
+use super::super::{
+    Direction, NamespaceScope, Operator, Peer, Peers, Pod, PortTarget, Ports, Selector, Snapshot,
+};
+use super::interpret::Packet;
+
+/// True if the standard lets the first packet of this connection through.
+///
+/// Every pod of the cluster is assumed to be on a node that enforces, every address to be one pod's.
+pub(crate) fn allows(snapshot: &Snapshot, packet: &Packet) -> bool {
+    // "a Pod cannot block access to itself"
+    if packet.source == packet.destination {
+        return true;
+    }
+    // "for a connection from a source pod to a destination pod to be allowed, both the egress policy on the
+    // source pod and the ingress policy on the destination pod need to allow the connection"
+    side_allows(snapshot, packet, Direction::Egress) && side_allows(snapshot, packet, Direction::Ingress)
+}
+
+fn pod_at(snapshot: &Snapshot, address: std::net::IpAddr) -> Option<&Pod> {
+    snapshot.pods.iter().find(|pod| !pod.host_network && !pod.finished && pod.addresses.contains(&address))
+}
+
+fn side_allows(snapshot: &Snapshot, packet: &Packet, direction: Direction) -> bool {
+    let (own, other) = match direction {
+        Direction::Egress => (packet.source, packet.destination),
+        Direction::Ingress => (packet.destination, packet.source),
+    };
+    let Some(own) = pod_at(snapshot, own) else { return true };
+    let mut isolated = false;
+    for policy in &snapshot.policies {
+        let Some(rules) = policy.rules(direction) else { continue };
+        if policy.namespace != own.namespace || !selects(&policy.pods, own) {
+            continue;
+        }
+        isolated = true;
+        for rule in rules {
+            let peer = match &rule.peers {
+                Peers::All => true,
+                Peers::Listed(peers) => peers.iter().any(|peer| match peer {
+                    Peer::Block(block) => {
+                        block.cidr.contains(other)
+                            && block.except.iter().all(|except| !except.contains(other))
+                    }
+                    Peer::Pods { namespaces, pods } => pod_at(snapshot, other).is_some_and(|pod| {
+                        let namespace = match namespaces {
+                            NamespaceScope::Own => pod.namespace == policy.namespace,
+                            NamespaceScope::Matching(selector) => snapshot
+                                .namespaces
+                                .iter()
+                                .any(|ns| ns.name == pod.namespace && matches(selector, &ns.labels)),
+                        };
+                        namespace && selects(pods, pod)
+                    }),
+                }),
+            };
+            let port = match &rule.ports {
+                Ports::All => true,
+                Ports::Listed(ports) => ports.iter().any(|port| {
+                    let Some((protocol, number)) = packet.port else { return false };
+                    port.protocol == protocol
+                        && match &port.target {
+                            PortTarget::Any => true,
+                            PortTarget::Range(first, last) => *first <= number && number <= *last,
+                            PortTarget::Named(name) => {
+                                pod_at(snapshot, packet.destination).is_some_and(|pod| {
+                                    pod.ports.iter().any(|p| {
+                                        p.name == *name && p.protocol == protocol && p.number == number
+                                    })
+                                })
+                            }
+                        }
+                }),
+            };
+            if peer && port {
+                return true;
+            }
+        }
+    }
+    !isolated
+}
+
+fn selects(selector: &Selector, pod: &Pod) -> bool {
+    matches(selector, &pod.labels)
+}
+
+/// Written apart from [`Selector::matches`] on purpose: "the requirements are ANDed".
+fn matches(selector: &Selector, labels: &super::super::Labels) -> bool {
+    for (key, value) in &selector.labels {
+        if labels.get(key) != Some(value) {
+            return false;
+        }
+    }
+    for expression in &selector.expressions {
+        let value = labels.get(&expression.key);
+        let holds = match (&expression.operator, value) {
+            (Operator::In(values), Some(value)) => values.contains(value),
+            (Operator::NotIn(values), Some(value)) => !values.contains(value),
+            (Operator::Exists, Some(_)) | (Operator::NotIn(_) | Operator::DoesNotExist, None) => true,
+            (Operator::DoesNotExist, Some(_)) | (Operator::In(_) | Operator::Exists, None) => false,
+        };
+        if !holds {
+            return false;
+        }
+    }
+    true
+}
