@@ -24,7 +24,7 @@ pub(super) fn start(global: &GlobalArgs) -> Result<(), Failure> {
             (false, _) => "debug,plimsoll=trace,plimsoll_lab=trace",
         }),
     };
-    let ansi = super::terminal::Terminal::detect(global.color).stderr_color;
+    let ansi = super::terminal::Terminal::detect(global.color.unwrap_or_default()).stderr_color;
     // Fails only where a log has been started already (tests in one process): that one stays.
     let _ = tracing_subscriber::fmt()
         .with_env_filter(filter)

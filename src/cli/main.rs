@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::FromArgMatches;
 use clap::error::ErrorKind;
 
-use super::args::{Cli, command};
+use super::args::{Cli, ColorChoice, command};
 use super::commands;
 use super::failure::Failure;
 use super::logging;
@@ -21,7 +21,7 @@ pub fn main() -> ExitCode {
 }
 
 fn run() -> Exit {
-    let early = Terminal::detect(None);
+    let early = Terminal::detect(ColorChoice::Auto);
     let matches = match command().color(early.clap_color()).try_get_matches() {
         Ok(matches) => matches,
         Err(error) => {
@@ -45,7 +45,7 @@ fn run() -> Exit {
         let layers = Layers::read(&cli.global, &matches)?;
         let terminal = Terminal::detect(layers.color());
         terminal.install(cli.global.quiet);
-        commands::run(cli, &layers, &terminal)
+        commands::run(cli, &layers, terminal)
     });
     match ended {
         Ok(exit) => exit,

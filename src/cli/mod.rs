@@ -1,13 +1,17 @@
 //! The command line: arguments as typed (`args`), settings as resolved (`settings`), one file a command.
 
 mod args;
+mod catalog;
 mod commands;
 mod failure;
 mod logging;
 mod main;
 mod output;
+mod place;
+mod recorded;
 mod settings;
 mod terminal;
+mod topics;
 
 pub use args::command;
 pub use main::main;

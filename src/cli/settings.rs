@@ -119,8 +119,8 @@ impl Layers {
     }
 
     /// The colour asked for.
-    pub(super) fn color(&self) -> Option<ColorChoice> {
-        Some(self.color.value)
+    pub(super) const fn color(&self) -> ColorChoice {
+        self.color.value
     }
 
     /// Resolves one value; `id` is its name among clap's arguments.

@@ -19,9 +19,9 @@ pub struct Terminal {
 
 impl Terminal {
     /// Looks at the streams and at NO_COLOR, FORCE_COLOR, CI and the like.
-    pub(super) fn detect(choice: Option<ColorChoice>) -> Self {
+    pub(super) fn detect(choice: ColorChoice) -> Self {
         let ci = is_ci::cached();
-        let color = |stream| match choice.unwrap_or_default() {
+        let color = |stream| match choice {
             ColorChoice::Always => true,
             ColorChoice::Never => false,
             ColorChoice::Auto => supports_color::on(stream).is_some_and(|level| level.has_basic),

@@ -1,5 +1,6 @@
 //! The program itself: its commands, and the arguments that all of them take.
 
+use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use clap::{Args, CommandFactory, Parser, Subcommand};
@@ -105,7 +106,7 @@ pub fn command() -> clap::Command {
 fn exit_codes() -> String {
     let mut text = String::from("Exit codes:\n");
     for exit in Exit::ALL {
-        text.push_str(&format!("  {:>3}  {}\n", exit.code(), exit.meaning()));
+        let _ = writeln!(text, "  {:>3}  {}", exit.code(), exit.meaning());
     }
     text.truncate(text.trim_end().len());
     text

@@ -1,10 +1,8 @@
 //! `plimsoll run`.
 
-use std::path::PathBuf;
-
 use clap::{Args, ValueEnum};
 
-use super::{AccessArgs, ProfileArgs, ReportTarget, SelectArgs};
+use super::{AccessArgs, PlaceArgs, ProfileArgs, ReportTarget, SelectArgs};
 
 /// When to keep the tenants of a run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -37,18 +35,11 @@ pub struct RunArgs {
     pub(crate) profile: ProfileArgs,
     #[command(flatten)]
     pub(crate) select: SelectArgs,
-    /// Write a further report: html, json, junit, markdown, terminal or bundle (repeatable; - is stdout)
+    /// Write a further report: html, json, ndjson, junit, markdown, terminal or bundle (repeatable; - is stdout)
     #[arg(long, value_name = "FORMAT=PATH", help_heading = "Results")]
     pub(crate) report: Vec<ReportTarget>,
-    /// Directory for the results of runs [default: reports/runs]
-    #[arg(
-        long,
-        value_name = "DIR",
-        env = "PLIMSOLL_REPORTS",
-        hide_env_values = true,
-        help_heading = "Results"
-    )]
-    pub(crate) reports_dir: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) place: PlaceArgs,
     /// Seed of everything random, as printed by an earlier run
     #[arg(long, value_name = "NUMBER", help_heading = "Run options")]
     pub(crate) seed: Option<u64>,

@@ -6,15 +6,32 @@ use clap::{Args, ValueEnum};
 
 use super::{OutputFormat, ReportTarget};
 
+/// Where the results of runs lie.
+#[derive(Args, Clone, Debug, Default)]
+pub struct PlaceArgs {
+    /// Directory for the results of runs [default: reports/runs]
+    #[arg(
+        long,
+        value_name = "DIR",
+        env = "PLIMSOLL_REPORTS",
+        hide_env_values = true,
+        help_heading = "Results"
+    )]
+    pub(crate) reports_dir: Option<PathBuf>,
+}
+
 /// Arguments of `plimsoll report`.
 #[derive(Args, Clone, Debug, Default)]
 pub struct ReportArgs {
     /// Run directory, journal or bundle [default: reports/runs/latest]
     #[arg(value_name = "RUN")]
     pub(crate) run: Option<PathBuf>,
-    /// Report to write (repeatable; - is stdout) [default: terminal=-]
+    /// Report to write: html, json, ndjson, junit, markdown, terminal or bundle (repeatable; - is stdout)
+    /// [default: terminal=-]
     #[arg(long, value_name = "FORMAT=PATH")]
     pub(crate) report: Vec<ReportTarget>,
+    #[command(flatten)]
+    pub(crate) place: PlaceArgs,
 }
 
 /// Arguments of `plimsoll verify`.
@@ -23,6 +40,11 @@ pub struct VerifyArgs {
     /// Run directory, journal or bundle [default: reports/runs/latest]
     #[arg(value_name = "RUN")]
     pub(crate) run: Option<PathBuf>,
+    /// Hash of the journal's last record, as a report shows it: also proves that nothing was written anew
+    #[arg(long, value_name = "HASH")]
+    pub(crate) head: Option<String>,
+    #[command(flatten)]
+    pub(crate) place: PlaceArgs,
     /// Form of the output
     #[arg(short, long, value_name = "FORMAT", value_enum, default_value_t)]
     pub(crate) output: OutputFormat,

@@ -9,6 +9,8 @@ use clap::ValueEnum;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::report::Format;
+
 /// `--color`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
@@ -38,28 +40,29 @@ pub enum OutputFormat {
     Name,
 }
 
-/// What a report can be rendered to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ValueEnum)]
-pub enum ReportFormat {
-    /// Summary for a terminal
-    Terminal,
-    /// One self-contained HTML file
-    Html,
-    /// JSON, by the schema of `plimsoll schema report`
-    Json,
-    /// JUnit XML
-    Junit,
-    /// Markdown
-    Markdown,
-    /// One file with journal, profile and versions
+/// What a report can be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReportForm {
+    /// Rendered from the report's model.
+    Rendered(Format),
+    /// The bundle itself: journal, profile and versions in one file.
     Bundle,
 }
 
-impl fmt::Display for ReportFormat {
+impl ReportForm {
+    /// The words, in the order of the documentation.
+    fn words() -> String {
+        let mut words: Vec<&str> = Format::ALL.into_iter().map(Format::word).collect();
+        words.push("bundle");
+        words.join(", ")
+    }
+}
+
+impl fmt::Display for ReportForm {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.to_possible_value() {
-            Some(value) => f.write_str(value.get_name()),
-            None => Ok(()),
+        match self {
+            Self::Rendered(format) => f.write_str(format.word()),
+            Self::Bundle => f.write_str("bundle"),
         }
     }
 }
@@ -67,8 +70,8 @@ impl fmt::Display for ReportFormat {
 /// `--report FORMAT=PATH`; `-` as the path is stdout.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReportTarget {
-    /// The format.
-    pub format: ReportFormat,
+    /// What.
+    pub form: ReportForm,
     /// Where to; none for stdout.
     pub path: Option<PathBuf>,
 }
@@ -77,19 +80,20 @@ impl FromStr for ReportTarget {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let known = || {
-            let names: Vec<String> = ReportFormat::value_variants().iter().map(ToString::to_string).collect();
-            names.join(", ")
+        let Some((word, path)) = text.split_once('=') else {
+            return Err(format!("expected FORMAT=PATH with FORMAT one of {}", ReportForm::words()));
         };
-        let Some((format, path)) = text.split_once('=') else {
-            return Err(format!("expected FORMAT=PATH with FORMAT one of {}", known()));
-        };
-        let format = ReportFormat::from_str(format, true)
-            .map_err(|_| format!("unknown format '{format}': expected one of {}", known()))?;
+        let form =
+            match word {
+                "bundle" => ReportForm::Bundle,
+                word => ReportForm::Rendered(word.parse().map_err(|_| {
+                    format!("unknown format '{word}': expected one of {}", ReportForm::words())
+                })?),
+            };
         match path {
-            "" => Err(format!("the path after '{format}=' is empty: name a file, or - for stdout")),
-            "-" => Ok(Self { format, path: None }),
-            path => Ok(Self { format, path: Some(PathBuf::from(path)) }),
+            "" => Err(format!("the path after '{word}=' is empty: name a file, or - for stdout")),
+            "-" => Ok(Self { form, path: None }),
+            path => Ok(Self { form, path: Some(PathBuf::from(path)) }),
         }
     }
 }
@@ -164,9 +168,15 @@ mod tests {
     fn report_targets() {
         assert_eq!(
             "html=a=b.html".parse(),
-            Ok(ReportTarget { format: ReportFormat::Html, path: Some(PathBuf::from("a=b.html")) })
+            Ok(ReportTarget {
+                form: ReportForm::Rendered(Format::Html),
+                path: Some(PathBuf::from("a=b.html"))
+            })
         );
-        assert_eq!("json=-".parse(), Ok(ReportTarget { format: ReportFormat::Json, path: None }));
+        assert_eq!(
+            "json=-".parse(),
+            Ok(ReportTarget { form: ReportForm::Rendered(Format::Json), path: None })
+        );
         for wrong in ["html", "html=", "pdf=x", "=x", ""] {
             assert!(wrong.parse::<ReportTarget>().is_err(), "{wrong}");
         }

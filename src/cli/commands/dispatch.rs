@@ -1,6 +1,6 @@
 //! From a command as typed to its file.
 
-use super::{completion, config, man, schema, version};
+use super::{completion, config, explain, man, report, schema, verify, version};
 use crate::cli::args::{Cli, Command};
 use crate::cli::failure::Failure;
 use crate::cli::settings::Layers;
@@ -8,8 +8,11 @@ use crate::cli::terminal::Terminal;
 use crate::exit::Exit;
 
 /// Runs the command.
-pub(in crate::cli) fn run(cli: Cli, layers: &Layers, _terminal: &Terminal) -> Result<Exit, Failure> {
+pub(in crate::cli) fn run(cli: Cli, layers: &Layers, terminal: Terminal) -> Result<Exit, Failure> {
     match cli.command {
+        Command::Explain(args) => explain::run(&args),
+        Command::Report(args) => report::run(&args, layers, terminal),
+        Command::Verify(args) => verify::run(&args, layers),
         Command::Schema(args) => schema::run(&args),
         Command::Config(args) => config::run(&args, layers),
         Command::Completion(args) => completion::run(&args),

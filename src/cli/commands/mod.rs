@@ -3,8 +3,11 @@
 mod completion;
 mod config;
 mod dispatch;
+mod explain;
 mod man;
+mod report;
 mod schema;
+mod verify;
 mod version;
 
 pub(super) use dispatch::run;

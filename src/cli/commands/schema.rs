@@ -7,8 +7,10 @@ use crate::cli::args::{SchemaArgs, SchemaWhat};
 use crate::cli::failure::Failure;
 use crate::cli::output;
 use crate::cli::settings::ConfigFile;
-use crate::engine::Event;
+use crate::evidence::Record;
 use crate::exit::Exit;
+use crate::profile;
+use crate::report::Model;
 
 /// Prints the schema of a file format.
 pub(super) fn run(args: &SchemaArgs) -> Result<Exit, Failure> {
@@ -20,8 +22,10 @@ pub(super) fn run(args: &SchemaArgs) -> Result<Exit, Failure> {
 fn schema(what: SchemaWhat) -> Value {
     match what {
         SchemaWhat::Config => of::<ConfigFile>(),
-        SchemaWhat::Journal => of::<Event>(),
-        SchemaWhat::Profile | SchemaWhat::Report | SchemaWhat::Suite => Value::Null,
+        SchemaWhat::Journal => of::<Record>(),
+        SchemaWhat::Report => of::<Model>(),
+        SchemaWhat::Profile => profile::schema(),
+        SchemaWhat::Suite => Value::Null,
     }
 }
 
