@@ -3,6 +3,7 @@
 //! A [`Verdict`] is closed; an [`Attempt`] is one try with its verdict; an [`Open`] is proof that something worked and a
 //! [`Denial`] is proof that something was denied, which needs a positive control before and after.
 
+pub mod access;
 pub mod api;
 mod attempt;
 mod denial;

@@ -1,0 +1,252 @@
+//! Rights as the cluster tells them: every verb on every resource that it serves, asked one by one.
+
+use std::collections::BTreeSet;
+
+use futures::{StreamExt, TryStreamExt, stream};
+use k8s_openapi::api::authorization::v1::{
+    ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec, SelfSubjectRulesReview,
+    SelfSubjectRulesReviewSpec,
+};
+use kube::{Api, Client, api::PostParams, core::discovery::v2::APIGroupDiscoveryList};
+
+use crate::{
+    oracle::{AccessRow, AccessScope},
+    profile::Rule,
+};
+
+/// Questions under way at once. The API server answers one in well under a millisecond of its own time, so that more
+/// would only queue there.
+const CONCURRENCY: usize = 24;
+
+/// A resource or subresource that the cluster serves, whatever its versions.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Served {
+    /// API group; the core group is empty.
+    pub group: String,
+    /// `pods`, `pods/exec`.
+    pub resource: String,
+    /// Whether it lives in namespaces.
+    pub namespaced: bool,
+    /// A version that serves it.
+    pub version: String,
+    /// What can be done with it.
+    pub verbs: BTreeSet<String>,
+}
+
+/// Every resource and subresource that the cluster serves, custom and aggregated ones included.
+pub async fn served(client: &Client) -> kube::Result<Vec<Served>> {
+    let (core, groups) =
+        futures::try_join!(client.list_core_api_versions_aggregated(), client.list_api_groups_aggregated())?;
+    let mut found: Vec<Served> = Vec::new();
+    for one in from_discovery(core).into_iter().chain(from_discovery(groups)) {
+        // Rights know no versions: the same resource in another version adds its verbs.
+        match found.iter_mut().find(|known| known.group == one.group && known.resource == one.resource) {
+            Some(known) => known.verbs.extend(one.verbs),
+            None => found.push(one),
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+fn from_discovery(list: APIGroupDiscoveryList) -> Vec<Served> {
+    let mut found = Vec::new();
+    for group in list.items {
+        let name = group.metadata.and_then(|metadata| metadata.name).unwrap_or_default();
+        for version in group.versions {
+            let served_version = version.version.unwrap_or_default();
+            for resource in version.resources {
+                let Some(plural) = resource.resource else { continue };
+                let namespaced = resource.scope.as_deref() == Some("Namespaced");
+                let one = |resource: String, verbs: Vec<String>| Served {
+                    group: name.clone(),
+                    resource,
+                    namespaced,
+                    version: served_version.clone(),
+                    verbs: verbs.into_iter().collect(),
+                };
+                for sub in resource.subresources {
+                    if let Some(sub_name) = sub.subresource {
+                        found.push(one(format!("{plural}/{sub_name}"), sub.verbs));
+                    }
+                }
+                // A resource that has nothing but subresources is listed without verbs.
+                if !resource.verbs.is_empty() {
+                    found.push(one(plural, resource.verbs));
+                }
+            }
+        }
+    }
+    found
+}
+
+/// One question: may I?
+#[derive(Clone, Debug)]
+pub struct Question {
+    scope: AccessScope,
+    namespace: Option<String>,
+    group: String,
+    resource: String,
+    verb: String,
+}
+
+/// Every question about these resources: in the own namespace, in the other one, and on the cluster. A namespace is
+/// cluster-scoped, and yet rights to it are given inside it, so it is asked about everywhere.
+///
+/// `*` is asked as a verb too: only a rule that grants every verb, those that nobody has thought of yet included,
+/// allows it.
+pub fn questions(served: &[Served], own: &str, other: &str) -> Vec<Question> {
+    let mut all = Vec::new();
+    for one in served {
+        let is_namespace = one.group.is_empty() && one.resource.split('/').next() == Some("namespaces");
+        for scope in AccessScope::ALL {
+            let namespace = match scope {
+                AccessScope::Own => Some(own.to_owned()),
+                AccessScope::Other => Some(other.to_owned()),
+                AccessScope::Cluster => None,
+            };
+            if namespace.is_some() && !one.namespaced && !is_namespace {
+                continue;
+            }
+            for verb in one.verbs.iter().map(String::as_str).chain(["*"]) {
+                all.push(Question {
+                    scope,
+                    namespace: namespace.clone(),
+                    group: one.group.clone(),
+                    resource: one.resource.clone(),
+                    verb: verb.to_owned(),
+                });
+            }
+        }
+    }
+    all
+}
+
+/// Asks them all, as the client's own identity.
+pub async fn ask(client: &Client, questions: Vec<Question>) -> kube::Result<Vec<AccessRow>> {
+    let reviews: Api<SelfSubjectAccessReview> = Api::all(client.clone());
+    let mut rows: Vec<AccessRow> = stream::iter(questions)
+        .map(|question| {
+            let reviews = reviews.clone();
+            async move {
+                let review = reviews.create(&PostParams::default(), &question.review()).await?;
+                let allowed = review.status.is_some_and(|status| status.allowed);
+                Ok::<_, kube::Error>(question.answered(allowed))
+            }
+        })
+        .buffer_unordered(CONCURRENCY)
+        .try_collect()
+        .await?;
+    rows.sort();
+    Ok(rows)
+}
+
+impl Question {
+    fn review(&self) -> SelfSubjectAccessReview {
+        let (resource, subresource) = match self.resource.split_once('/') {
+            Some((resource, sub)) => (resource, Some(sub.to_owned())),
+            None => (self.resource.as_str(), None),
+        };
+        SelfSubjectAccessReview {
+            spec: SelfSubjectAccessReviewSpec {
+                resource_attributes: Some(ResourceAttributes {
+                    group: Some(self.group.clone()),
+                    resource: Some(resource.to_owned()),
+                    subresource,
+                    verb: Some(self.verb.clone()),
+                    namespace: self.namespace.clone(),
+                    ..ResourceAttributes::default()
+                }),
+                ..SelfSubjectAccessReviewSpec::default()
+            },
+            ..SelfSubjectAccessReview::default()
+        }
+    }
+
+    fn answered(self, allowed: bool) -> AccessRow {
+        AccessRow {
+            scope: self.scope,
+            group: self.group,
+            resource: self.resource,
+            verb: self.verb,
+            allowed,
+        }
+    }
+}
+
+/// The rules that the cluster lists for the client's own identity in a namespace.
+#[derive(Clone, Debug)]
+pub struct ListedRules {
+    /// Rules that hold for every object of a resource.
+    pub rules: Vec<Rule>,
+    /// False where an authorizer cannot list its rules, as webhooks cannot: then the list proves nothing by absence.
+    pub complete: bool,
+}
+
+impl ListedRules {
+    /// Whether a rule of the list grants it.
+    pub fn grants(&self, group: &str, resource: &str, verb: &str) -> bool {
+        self.rules.iter().any(|rule| rule.grants(group, resource, verb))
+    }
+}
+
+/// Asks for the rules of the client's own identity in a namespace.
+pub async fn listed_rules(client: &Client, namespace: &str) -> kube::Result<ListedRules> {
+    let reviews: Api<SelfSubjectRulesReview> = Api::all(client.clone());
+    let question = SelfSubjectRulesReview {
+        spec: SelfSubjectRulesReviewSpec { namespace: Some(namespace.to_owned()) },
+        ..SelfSubjectRulesReview::default()
+    };
+    let status = reviews.create(&PostParams::default(), &question).await?.status.unwrap_or_default();
+    let rules = status
+        .resource_rules
+        .into_iter()
+        // A rule for named objects grants nothing on the others.
+        .filter(|rule| rule.resource_names.as_ref().is_none_or(Vec::is_empty))
+        .map(|rule| Rule {
+            api_groups: rule.api_groups.unwrap_or_default(),
+            resources: rule.resources.unwrap_or_default(),
+            verbs: rule.verbs,
+        })
+        .collect();
+    Ok(ListedRules { rules, complete: !status.incomplete })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn discovery() -> APIGroupDiscoveryList {
+        serde_json::from_value(serde_json::json!({"items": [
+            {"metadata": {}, "versions": [{"version": "v1", "resources": [
+                {"resource": "pods", "scope": "Namespaced", "verbs": ["get", "list"],
+                 "subresources": [{"subresource": "exec", "verbs": ["create"]}]},
+                {"resource": "namespaces", "scope": "Cluster", "verbs": ["get"]},
+                {"resource": "nodes", "scope": "Cluster", "verbs": ["get"]},
+            ]}]},
+        ]}))
+        .unwrap()
+    }
+
+    #[test]
+    fn subresources_are_served_too() {
+        let served = from_discovery(discovery());
+        let names: Vec<_> = served.iter().map(|one| one.resource.as_str()).collect();
+        assert_eq!(names, ["pods/exec", "pods", "namespaces", "nodes"]);
+    }
+
+    #[test]
+    fn each_resource_is_asked_about_where_it_can_be_granted() {
+        let all = questions(&from_discovery(discovery()), "a", "b");
+        let count = |resource: &str| all.iter().filter(|one| one.resource == resource).count();
+        // Verbs and `*`, times three scopes or one.
+        assert_eq!(
+            [count("pods"), count("pods/exec"), count("namespaces"), count("nodes")],
+            [9, 6, 6, 2]
+        );
+        let review = all.iter().find(|one| one.resource == "pods/exec").unwrap().review();
+        let attributes = review.spec.resource_attributes.unwrap();
+        assert_eq!(attributes.resource.as_deref(), Some("pods"));
+        assert_eq!(attributes.subresource.as_deref(), Some("exec"));
+    }
+}
