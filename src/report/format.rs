@@ -101,9 +101,8 @@ pub fn render(format: Format, model: &Model) -> Result<Vec<u8>, RenderError> {
     match format {
         Format::Json => super::json::render(model),
         Format::Ndjson => super::json::render_lines(model),
+        Format::Terminal => Ok(super::terminal::render(model, false).into_bytes()),
         // The other renderers land next, each in its own file.
-        Format::Terminal | Format::Junit | Format::Markdown | Format::Html => {
-            Err(RenderError::Missing(format))
-        }
+        Format::Junit | Format::Markdown | Format::Html => Err(RenderError::Missing(format)),
     }
 }

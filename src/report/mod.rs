@@ -2,17 +2,25 @@
 
 mod build;
 mod format;
+mod github;
 mod json;
+mod live;
 mod model;
 mod output;
+mod palette;
 mod repeat;
+#[cfg(test)]
+mod sample;
 mod tenants;
+mod terminal;
 mod words;
 
 pub use format::{Format, RenderError, render};
+pub use live::{LiveOptions, LiveReporter};
 pub use model::{
     Accounting, Capability, Cluster, JournalFacts, Leftover, Model, Node, REPORT_SCHEMA, Requirement,
     RequirementInfo, RunEvidence, RunFacts, RunState, Scenario, Step, Tenant, Waived,
 };
 pub use output::{WriteError, write_all, write_atomically};
 pub use tenants::{CellState, TenantCell, TenantMatrix, WordCount};
+pub use terminal::render as render_terminal;
