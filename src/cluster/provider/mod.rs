@@ -1,0 +1,39 @@
+//! Where clusters come from. A provider is one file here and one arm in [`super::connect`].
+
+mod kind;
+mod kubeconfig;
+mod lab;
+
+use std::fmt;
+use std::path::Path;
+
+use futures::future::BoxFuture;
+
+use super::ClusterError;
+
+pub use kind::Kind;
+pub(super) use kubeconfig::{Access, KubeconfigProvider, read};
+pub(super) use lab::Lab;
+
+/// How the agent's image gets onto the nodes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ImageDelivery {
+    /// It was put onto every node; pods must not pull it.
+    Loaded,
+    /// Nodes pull it by its reference.
+    ByReference,
+}
+
+/// Where a cluster comes from.
+pub trait Provider: fmt::Debug + Send + Sync {
+    /// `lab`, `kubeconfig`, `kind`.
+    fn name(&self) -> &'static str;
+
+    /// Whether images can be put onto the nodes directly.
+    fn loads_images(&self) -> bool {
+        false
+    }
+
+    /// Puts an image archive onto every node, where the provider can.
+    fn load_image<'a>(&'a self, archive: &'a Path) -> BoxFuture<'a, Result<ImageDelivery, ClusterError>>;
+}
