@@ -1,5 +1,6 @@
 //! The edges of cucumber (parser, runner, writer, command line, outcome channel), the world and the steps.
 
+mod book;
 mod context;
 mod error;
 mod index;
@@ -13,6 +14,7 @@ pub mod steps;
 mod world;
 mod writer;
 
+pub use book::{Definition, StepBook};
 pub use context::{RunContext, ScenarioContext};
 pub use error::{Raised, StepError, StepResult};
 pub use index::PlanIndex;

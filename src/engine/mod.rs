@@ -14,4 +14,4 @@ pub use plan::{Plan, PlannedScenario, PlannedStep, Risk, ScenarioId, Selection};
 pub use schedule::Schedule;
 pub use sink::{ConsumerFailure, Dispatcher, EventConsumer, EventSink, Recorder, Stamped};
 pub use waiting::{Notes, Waiting, waiting_for};
-pub use waiver::{Waiver, Waivers};
+pub use waiver::Waivers;

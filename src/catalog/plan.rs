@@ -1,0 +1,87 @@
+//! From what the user asked for to a plan. Needs no cluster.
+
+use std::time::Duration;
+
+use super::{Catalog, SelectError, Selector, SuiteEntry, select::Criteria};
+use crate::engine::{Plan, PlannedScenario, Selection};
+
+/// What to plan.
+#[derive(Clone, Debug)]
+pub struct PlanRequest {
+    /// What was asked for. Where it names nothing at all, everything is selected.
+    pub selection: Selection,
+    /// The deadline of a scenario that has none of its own.
+    pub deadline: Duration,
+}
+
+impl Catalog {
+    /// Selects scenarios. Unknown names are errors; that nothing is left is not, here: the plan is empty.
+    pub fn plan(&self, request: &PlanRequest) -> Result<Plan, SelectError> {
+        let selection = &request.selection;
+        let criteria = Criteria::new(
+            self,
+            selection.tags.as_deref(),
+            selection.requirements.iter().map(String::as_str),
+            selection.scenarios.iter().map(String::as_str),
+        )?;
+        let skip = Criteria::skip(self, selection.skip.iter().map(String::as_str))?;
+        let suite = selection.suite.as_deref().map(|name| self.suite(name)).transpose()?;
+        let suite = suite.map(|entry| SuiteFilter::new(self, entry)).transpose()?;
+
+        let deadline_ms = u64::try_from(request.deadline.as_millis()).unwrap_or(u64::MAX);
+        let scenarios = self
+            .scenarios()
+            .filter(|scenario| suite.as_ref().is_none_or(|suite| suite.holds(scenario)))
+            .filter(|scenario| criteria.matches(scenario))
+            .filter(|scenario| !skip.iter().any(|skip| skip.matches(scenario)))
+            .map(|scenario| {
+                let mut planned: PlannedScenario = scenario.planned.clone();
+                if planned.deadline_ms == 0 {
+                    planned.deadline_ms = deadline_ms;
+                }
+                planned
+            })
+            .collect();
+        Ok(Plan { selection: selection.clone(), scenarios })
+    }
+
+    /// A suite by its name.
+    pub fn suite(&self, name: &str) -> Result<&SuiteEntry, SelectError> {
+        self.suites().iter().find(|entry| entry.suite.metadata.name == name).ok_or_else(|| {
+            let known = self.suites().iter().map(|entry| entry.suite.metadata.name.as_str());
+            SelectError::unknown("suite", name, known, "suites")
+        })
+    }
+}
+
+/// A suite, checked.
+pub(super) struct SuiteFilter<'a> {
+    entry: &'a SuiteEntry,
+    include: Vec<Criteria>,
+    exclude: Vec<Criteria>,
+}
+
+impl<'a> SuiteFilter<'a> {
+    pub fn new(catalog: &Catalog, entry: &'a SuiteEntry) -> Result<Self, SelectError> {
+        let check = |selectors: &[Selector]| -> Result<Vec<_>, _> {
+            selectors.iter().map(|selector| criteria(catalog, selector)).collect()
+        };
+        let spec = &entry.suite.spec;
+        Ok(Self { entry, include: check(&spec.include)?, exclude: check(&spec.exclude)? })
+    }
+
+    pub fn holds(&self, scenario: &super::Scenario) -> bool {
+        self.include.iter().any(|criteria| criteria.matches(scenario))
+            && !self.exclude.iter().any(|criteria| criteria.matches(scenario))
+            && self.entry.suite.spec.max_risk.is_none_or(|risk| scenario.planned.risk <= risk)
+    }
+}
+
+pub(super) fn criteria(catalog: &Catalog, selector: &Selector) -> Result<Criteria, SelectError> {
+    Criteria::new(
+        catalog,
+        selector.tags.as_ref().map(|tags| tags.value.as_str()),
+        selector.requirements.iter().map(|id| id.value.as_str()),
+        selector.scenarios.iter().map(|pattern| pattern.value.as_str()),
+    )
+}
