@@ -1,0 +1,196 @@
+//! The held stream: requests in, replies out, all requests side by side.
+
+use std::collections::HashMap;
+use std::io::{self, BufRead, Write};
+use std::rc::Rc;
+use std::sync::{Arc, mpsc};
+
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use tokio::sync::{Semaphore, watch as signal};
+use tokio::task::{JoinSet, LocalSet};
+use tokio::time::{Duration, Instant};
+
+use super::names::Names;
+use super::plan::{self, Pacing};
+use super::{lines, watch};
+use crate::clock;
+use crate::protocol::{Identity, PROTOCOL, Pace, Probe, Reply, Request, Round, Watch};
+use crate::server;
+
+/// Descriptors that are kept back for everything but probes.
+const RESERVE: u64 = 64;
+
+/// More sockets than this at once only fill the kernel's queues.
+const MOST_DESCRIPTORS: u64 = 8_192;
+
+/// Requests that may run side by side.
+const MOST_REQUESTS: usize = 256;
+
+struct Driver {
+    who: Identity,
+    replies: mpsc::Sender<Reply>,
+    descriptors: Arc<Semaphore>,
+    running: std::cell::RefCell<HashMap<u32, signal::Sender<bool>>>,
+}
+
+/// Serves requests until the input ends; what is running then is given up.
+///
+/// # Errors
+/// The limit of descriptors cannot be read.
+pub async fn drive(
+    input: impl BufRead + Send + 'static,
+    output: impl Write + Send + 'static,
+    who: Identity,
+) -> io::Result<()> {
+    let descriptors = Arc::new(Semaphore::new(spare_descriptors()?));
+    let (replies, writer) = lines::write(output);
+    let hello = Reply::Hello {
+        protocol: PROTOCOL,
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        who: who.clone(),
+        clocks: clock::clocks(),
+    };
+    // A reader that is gone shows as the end of the input.
+    let _ = replies.send(hello);
+    let driver = Rc::new(Driver { who, replies, descriptors, running: std::cell::RefCell::default() });
+    let mut input = lines::read(input);
+    let tasks = LocalSet::new();
+    tasks
+        .run_until(async {
+            while let Some(line) = input.recv().await {
+                let request =
+                    line.and_then(|line| serde_json::from_slice(&line).map_err(|error| error.to_string()));
+                match request {
+                    Ok(request) => Rc::clone(&driver).start(request),
+                    Err(why) => driver.say(Reply::Error { id: None, why }),
+                }
+            }
+        })
+        .await;
+    drop(tasks);
+    drop(driver);
+    // What was said is written before the process ends.
+    let _ = writer.join();
+    Ok(())
+}
+
+/// How many sockets probes may hold at once, with the soft limit raised to the hard one.
+fn spare_descriptors() -> io::Result<usize> {
+    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
+    let limit = match setrlimit(Resource::RLIMIT_NOFILE, hard, hard) {
+        Ok(()) => hard,
+        Err(_) => soft,
+    };
+    let spare = limit.saturating_sub(RESERVE).clamp(16, MOST_DESCRIPTORS);
+    // Each dial holds its socket twice.
+    Ok(usize::try_from(spare / 2).unwrap_or(usize::MAX))
+}
+
+impl Driver {
+    fn say(&self, reply: Reply) {
+        let _ = self.replies.send(reply);
+    }
+
+    fn start(self: Rc<Self>, request: Request) {
+        match request {
+            Request::Ping { id } => self.say(Reply::Pong { id, clocks: clock::clocks() }),
+            Request::Cancel { id } => {
+                if let Some(running) = self.running.borrow().get(&id) {
+                    let _ = running.send(true);
+                }
+            }
+            Request::Arrivals { id, round } => {
+                tokio::task::spawn_local(async move {
+                    let reply = match server::ask(&self.who, id, round).await {
+                        Ok(reply) => reply,
+                        Err(error) => Reply::Error { id: Some(id), why: error.to_string() },
+                    };
+                    self.say(reply);
+                });
+            }
+            Request::Plan { id, round, pace, probes } => {
+                self.run(id, |driver, cancelled| driver.plan(id, round, pace, probes, cancelled));
+            }
+            Request::Watch { id, round, probes, watch } => {
+                self.run(id, |driver, cancelled| driver.watch(id, round, probes, watch, cancelled));
+            }
+        }
+    }
+
+    /// Runs a request that can be cancelled, and says when it is done.
+    fn run<F>(self: Rc<Self>, id: u32, work: impl FnOnce(Rc<Self>, signal::Receiver<bool>) -> F)
+    where
+        F: Future<Output = ()> + 'static,
+    {
+        let (cancel, cancelled) = signal::channel(false);
+        {
+            let mut running = self.running.borrow_mut();
+            if running.len() >= MOST_REQUESTS || running.contains_key(&id) {
+                let why = "a request of this number is running, or too many are".to_owned();
+                return self.say(Reply::Error { id: Some(id), why });
+            }
+            running.insert(id, cancel);
+        }
+        let work = work(Rc::clone(&self), cancelled);
+        tokio::task::spawn_local(async move {
+            let start = Instant::now();
+            work.await;
+            self.running.borrow_mut().remove(&id);
+            self.say(Reply::Done {
+                id,
+                took_us: u64::try_from(start.elapsed().as_micros()).unwrap_or(u64::MAX),
+            });
+        });
+    }
+
+    async fn plan(
+        self: Rc<Self>,
+        id: u32,
+        round: Round,
+        pace: Pace,
+        probes: Vec<Probe>,
+        mut cancelled: signal::Receiver<bool>,
+    ) {
+        let pacing = Rc::new(Pacing::from(&pace));
+        let names = self.names(pace.deadline_ms);
+        let mut tasks = JoinSet::new();
+        for probe in probes {
+            let (driver, pacing, names) = (Rc::clone(&self), Rc::clone(&pacing), Rc::clone(&names));
+            tasks.spawn_local(async move {
+                let outcome = plan::run(Rc::new(probe), round.0, &pacing, &names, &driver.descriptors).await;
+                driver.say(Reply::Result { id, outcome });
+            });
+        }
+        tokio::select! {
+            () = async { while tasks.join_next().await.is_some() {} } => {}
+            _ = cancelled.wait_for(|it| *it) => {}
+        }
+    }
+
+    async fn watch(
+        self: Rc<Self>,
+        id: u32,
+        round: Round,
+        probes: Vec<Probe>,
+        watch: Watch,
+        cancelled: signal::Receiver<bool>,
+    ) {
+        let names = self.names(watch.give_up_ms);
+        let watch = Rc::new(watch);
+        let mut tasks = JoinSet::new();
+        for probe in probes {
+            let (driver, watch, names) = (Rc::clone(&self), Rc::clone(&watch), Rc::clone(&names));
+            let cancelled = cancelled.clone();
+            tasks.spawn_local(async move {
+                let watched =
+                    watch::run(Rc::new(probe), round.0, &watch, &names, &driver.descriptors, cancelled).await;
+                driver.say(Reply::Watched { id, watched });
+            });
+        }
+        while tasks.join_next().await.is_some() {}
+    }
+
+    fn names(&self, patience_ms: u32) -> Rc<Names> {
+        Rc::new(Names::new(&self.who.address, Duration::from_millis(patience_ms.max(1).into())))
+    }
+}

@@ -1,0 +1,557 @@
+//! The wire protocol between the harness and its agents, and between two agents.
+//!
+//! Harness and agent exchange newline-delimited JSON over one held exec stream: [`Request`]s go in, [`Reply`]s come
+//! out. The agent speaks first, with [`Reply::Hello`]. Requests run side by side; each reply names the request that it
+//! belongs to. A line that cannot be read is answered with [`Reply::Error`] and never ends the stream; the end of the
+//! input does.
+//!
+//! Between agents a probe is one line, [`greeting`], over TCP or UDP or as a header over HTTP, and the answer is one
+//! [`Echo`].
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+/// The version that both ends must share.
+pub const PROTOCOL: u32 = 1;
+
+/// The longest line that either end reads.
+pub const MAX_LINE: usize = 8 << 20;
+
+/// The header that carries the nonce over HTTP.
+pub const NONCE_HEADER: &str = "x-plimsoll-nonce";
+
+/// The word that a probe begins with.
+pub const GREETING: &str = "PLIMSOLL/1";
+
+/// What a probe sends over TCP and UDP.
+pub fn greeting(nonce: Nonce) -> String {
+    format!("{GREETING} {nonce}\n")
+}
+
+/// The nonce of a greeting, if it is one.
+pub fn read_greeting(line: &[u8]) -> Option<Nonce> {
+    let line = std::str::from_utf8(line).ok()?;
+    line.strip_prefix(GREETING)?.strip_prefix(' ')?.trim_end_matches(['\r', '\n']).parse().ok()
+}
+
+/// What makes one probe recognisable at its other end: the round (random, one a plan) and the probe's place in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Nonce {
+    /// Drawn at random for each plan.
+    pub round: u64,
+    /// The probe's index in its plan.
+    pub index: u32,
+}
+
+impl fmt::Display for Nonce {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}{:08x}", self.round, self.index)
+    }
+}
+
+/// A text that is no nonce.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NotANonce;
+
+impl fmt::Display for NotANonce {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a nonce is 24 lower-case hexadecimal digits")
+    }
+}
+
+impl std::error::Error for NotANonce {}
+
+impl FromStr for Nonce {
+    type Err = NotANonce;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if text.len() != 24 || !text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')) {
+            return Err(NotANonce);
+        }
+        let (round, index) = text.split_at(16);
+        Ok(Self {
+            round: u64::from_str_radix(round, 16).map_err(|_| NotANonce)?,
+            index: u32::from_str_radix(index, 16).map_err(|_| NotANonce)?,
+        })
+    }
+}
+
+impl Serialize for Nonce {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Nonce {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        std::borrow::Cow::<'de, str>::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+/// Who an agent is. It learns this from its environment (see [`env`]).
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Identity {
+    /// The tenant that the pod belongs to.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub tenant: String,
+    /// The pod's namespace.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub namespace: String,
+    /// The pod's name.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub pod: String,
+    /// The node that the pod runs on.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub node: String,
+    /// The pod's address.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub address: String,
+}
+
+impl Identity {
+    /// `namespace/pod`: what a probe expects to be answered by.
+    pub fn name(&self) -> String {
+        format!("{}/{}", self.namespace, self.pod)
+    }
+}
+
+/// The environment variables that tell an agent who it is.
+pub mod env {
+    /// The tenant that the pod belongs to.
+    pub const TENANT: &str = "PLIMSOLL_TENANT";
+    /// The pod's namespace (`metadata.namespace`).
+    pub const NAMESPACE: &str = "PLIMSOLL_NAMESPACE";
+    /// The pod's name (`metadata.name`).
+    pub const POD: &str = "PLIMSOLL_POD";
+    /// The node (`spec.nodeName`).
+    pub const NODE: &str = "PLIMSOLL_NODE";
+    /// The pod's address (`status.podIP`).
+    pub const ADDRESS: &str = "PLIMSOLL_POD_IP";
+}
+
+/// What a server answers a probe with.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Echo {
+    /// The nonce that arrived.
+    pub nonce: Nonce,
+    /// Who answers.
+    pub who: Identity,
+    /// The address that the probe seemed to come from.
+    pub peer: SocketAddr,
+    /// The port that the probe arrived at.
+    pub port: u16,
+    /// The request's headers, over HTTP.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub headers: BTreeMap<String, String>,
+}
+
+/// How a probe travels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Transport {
+    /// A connection, the greeting, the echo.
+    Tcp,
+    /// A datagram, re-sent within the deadline, the echo.
+    Udp,
+    /// A GET with the nonce in a header, the echo as its body.
+    Http,
+    /// A look-up of the host, by the pod's own resolver configuration or, where a port is given, of the well-known name
+    /// in [`Probe::question`] at that server.
+    Dns,
+}
+
+/// One attempt to reach something.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Probe {
+    /// Its place in the plan; the second half of its nonce.
+    pub index: u32,
+    /// How it travels.
+    pub transport: Transport,
+    /// An address or a name.
+    pub host: String,
+    /// The port; 0 for a look-up by the pod's own resolver configuration.
+    #[serde(default)]
+    pub port: u16,
+    /// Who may answer, as `namespace/pod`; empty if anybody may.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub expect: Vec<String>,
+    /// What to ask a name server for, if that is what the probe does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub question: Option<String>,
+}
+
+/// How long to try, and how often within that time.
+///
+/// A lost packet must not look like a closed path. Linux repeats a SYN only after a second, so the agent does not wait
+/// for it: it dials afresh at each offset of `attempts_ms` while the earlier dials go on, and any echo counts. UDP
+/// datagrams are re-sent at the same offsets.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pace {
+    /// Silence for this long is DROPPED.
+    pub deadline_ms: u32,
+    /// When to try, in milliseconds from the start of the probe.
+    pub attempts_ms: Vec<u32>,
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        Self { deadline_ms: 1_000, attempts_ms: vec![0, 300, 600] }
+    }
+}
+
+/// What the harness asks of an agent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "ask", rename_all = "lowercase")]
+pub enum Request {
+    /// Run all of these at once; a [`Reply::Result`] each, as they finish, then [`Reply::Done`].
+    Plan {
+        /// Names this request in its replies.
+        id: u32,
+        /// The first half of every nonce.
+        round: Round,
+        /// How long and how often.
+        #[serde(default)]
+        pace: Pace,
+        /// What to try.
+        probes: Vec<Probe>,
+    },
+    /// Repeat each probe at a fixed rate until it has settled on one of the awaited verdicts, or until the deadline.
+    /// [`Reply::Watched`] for each probe, then [`Reply::Done`].
+    Watch {
+        /// Names this request in its replies.
+        id: u32,
+        /// The first half of every nonce.
+        round: Round,
+        /// What to repeat.
+        probes: Vec<Probe>,
+        /// When and how.
+        watch: Watch,
+    },
+    /// Which nonces of a round the server in this pod has seen.
+    Arrivals {
+        /// Names this request in its reply.
+        id: u32,
+        /// The round.
+        round: Round,
+    },
+    /// Read the clocks.
+    Ping {
+        /// Names this request in its reply.
+        id: u32,
+    },
+    /// Give up a plan or a watch; what has finished is reported, then [`Reply::Done`].
+    Cancel {
+        /// The request to give up.
+        id: u32,
+    },
+}
+
+/// The random half of a nonce, as text: JSON numbers do not hold 64 bits everywhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Round(pub u64);
+
+impl Serialize for Round {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&format_args!("{:016x}", self.0))
+    }
+}
+
+impl<'de> Deserialize<'de> for Round {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
+        if text.len() != 16 {
+            return Err(serde::de::Error::custom("a round is 16 hexadecimal digits"));
+        }
+        u64::from_str_radix(&text, 16).map(Self).map_err(serde::de::Error::custom)
+    }
+}
+
+/// How to watch.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Watch {
+    /// A sample is due every so many milliseconds, whether or not the earlier ones have ended (open loop).
+    pub every_ms: u32,
+    /// Silence for this long makes a sample DROPPED.
+    pub give_up_ms: u32,
+    /// The watch of a probe ends when it has settled on one of these; never, if empty.
+    pub until: Vec<SeenKind>,
+    /// So many samples in a row settle it.
+    pub stable: u32,
+    /// The watch ends after so many milliseconds in any case.
+    pub deadline_ms: u32,
+}
+
+/// What the client of a probe saw.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "saw", rename_all = "kebab-case")]
+pub enum Seen {
+    /// The right nonce came back from somebody who was expected.
+    Echo {
+        /// Who answered, and what they saw.
+        echo: Box<Echo>,
+    },
+    /// The right nonce came back from somebody else.
+    Misrouted {
+        /// Who answered, and what they saw.
+        echo: Box<Echo>,
+    },
+    /// Something answered, but not as an agent does.
+    Stranger {
+        /// The beginning of what it said.
+        said: String,
+    },
+    /// The name has these addresses, or the name server answered.
+    Resolved {
+        /// The addresses (none if a name server merely answered).
+        addresses: Vec<IpAddr>,
+        /// The response code.
+        rcode: String,
+    },
+    /// An HTTP answer that is no echo.
+    Http {
+        /// The status code.
+        status: u16,
+        /// The `server` header: proxies name themselves in it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        server: Option<String>,
+        /// The beginning of the body.
+        said: String,
+    },
+    /// Nothing came back in time.
+    Silence,
+    /// A reset, or the peer hung up before it answered.
+    Refused {
+        /// Which of them.
+        how: Refusal,
+    },
+    /// An ICMP error came back.
+    Rejected {
+        /// ICMP type.
+        icmp_type: u8,
+        /// ICMP code.
+        icmp_code: u8,
+        /// Who sent it.
+        by: Option<IpAddr>,
+    },
+    /// The name could not be resolved.
+    Unresolved {
+        /// Response code, or `TIMEOUT`.
+        rcode: String,
+    },
+    /// The attempt could not be made.
+    Trouble {
+        /// Why.
+        why: String,
+    },
+}
+
+/// The ways to refuse a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Refusal {
+    /// A reset in answer to the SYN.
+    Reset,
+    /// A reset after the connection was made.
+    ResetLater,
+    /// The connection was closed before an answer.
+    HungUp,
+    /// The destination itself says that nobody listens (UDP).
+    PortUnreachable,
+}
+
+/// [`Seen`] without its particulars.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[allow(missing_docs)] // the words are those of `Seen`
+pub enum SeenKind {
+    Echo,
+    Misrouted,
+    Stranger,
+    Resolved,
+    Http,
+    Silence,
+    Refused,
+    Rejected,
+    Unresolved,
+    Trouble,
+}
+
+impl Seen {
+    /// Without its particulars.
+    pub const fn kind(&self) -> SeenKind {
+        match self {
+            Self::Echo { .. } => SeenKind::Echo,
+            Self::Misrouted { .. } => SeenKind::Misrouted,
+            Self::Stranger { .. } => SeenKind::Stranger,
+            Self::Resolved { .. } => SeenKind::Resolved,
+            Self::Http { .. } => SeenKind::Http,
+            Self::Silence => SeenKind::Silence,
+            Self::Refused { .. } => SeenKind::Refused,
+            Self::Rejected { .. } => SeenKind::Rejected,
+            Self::Unresolved { .. } => SeenKind::Unresolved,
+            Self::Trouble { .. } => SeenKind::Trouble,
+        }
+    }
+}
+
+/// What came of one probe of a plan.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Outcome {
+    /// The probe's index.
+    pub index: u32,
+    /// What the client saw.
+    #[serde(flatten)]
+    pub seen: Seen,
+    /// Microseconds from the probe's start to this.
+    pub took_us: u64,
+    /// How many dials or datagrams were made.
+    pub attempts: u32,
+    /// The local ports that they were made from: the server's half-open connections are recognised by them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ports: Vec<u16>,
+    /// The address that was tried last, where the host was a name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<IpAddr>,
+}
+
+/// A change in what a watched probe saw.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Change {
+    /// What it saw from then on.
+    pub to: SeenKind,
+    /// The scheduled time of the first sample that saw it, in microseconds from the start of the watch.
+    pub at_us: u64,
+    /// The samples in a row that saw it.
+    pub samples: u32,
+}
+
+/// What came of the watch of one probe.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Watched {
+    /// The probe's index.
+    pub index: u32,
+    /// Whether it settled on an awaited verdict before the deadline.
+    pub settled: bool,
+    /// What it saw, run by run, in the order of the schedule. Bounded: see `dropped_changes`.
+    pub changes: Vec<Change>,
+    /// Changes that were not kept.
+    #[serde(default)]
+    pub dropped_changes: u32,
+    /// Samples that were due.
+    pub due: u32,
+    /// Samples that could not be started in time.
+    pub missed: u32,
+    /// The agent's clock at the start of the watch.
+    pub started: Clocks,
+    /// The last sample in full.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last: Option<Seen>,
+}
+
+/// One nonce that arrived at a server.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Arrival {
+    /// The second half of the nonce.
+    pub index: u32,
+    /// How often it arrived.
+    pub times: u32,
+    /// The port that it arrived at first.
+    pub port: u16,
+    /// Where it came from.
+    pub peer: SocketAddr,
+    /// When it first arrived, on the clock of [`Clocks::monotonic_us`].
+    pub first_us: u64,
+}
+
+/// A connection whose handshake is not complete: its SYN arrived, the answer got lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct HalfOpen {
+    /// The server's port.
+    pub port: u16,
+    /// Where the SYN came from.
+    pub peer: SocketAddr,
+}
+
+/// Two clocks, read at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, Default)]
+pub struct Clocks {
+    /// Microseconds on the machine's monotonic clock.
+    pub monotonic_us: u64,
+    /// Microseconds since 1970.
+    pub wall_us: u64,
+}
+
+/// What an agent says.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "say", rename_all = "lowercase")]
+pub enum Reply {
+    /// The first line.
+    Hello {
+        /// [`PROTOCOL`].
+        protocol: u32,
+        /// The agent's version.
+        version: String,
+        /// Who it is.
+        who: Identity,
+        /// Its clocks.
+        clocks: Clocks,
+    },
+    /// One probe of a plan is over.
+    Result {
+        /// The plan.
+        id: u32,
+        /// What came of the probe.
+        #[serde(flatten)]
+        outcome: Outcome,
+    },
+    /// The watch of one probe is over.
+    Watched {
+        /// The request.
+        id: u32,
+        /// What came of it.
+        #[serde(flatten)]
+        watched: Watched,
+    },
+    /// A request is over.
+    Done {
+        /// The request.
+        id: u32,
+        /// Microseconds from its arrival.
+        took_us: u64,
+    },
+    /// Which nonces have arrived.
+    Arrivals {
+        /// The request.
+        id: u32,
+        /// Those of the round that was asked for.
+        arrivals: Vec<Arrival>,
+        /// Connections in this pod whose handshake is not complete.
+        half_open: Vec<HalfOpen>,
+        /// Entries that the bounded ledger has let go since the server's start: if not zero, absence proves nothing.
+        forgotten: u64,
+    },
+    /// The clocks.
+    Pong {
+        /// The request.
+        id: u32,
+        /// Read when the request arrived.
+        clocks: Clocks,
+    },
+    /// A request could not be read or carried out.
+    Error {
+        /// The request, where it is known.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        id: Option<u32>,
+        /// Why.
+        why: String,
+    },
+}
+
+#[cfg(test)]
+#[path = "protocol_tests.rs"]
+mod tests;

@@ -1,0 +1,10 @@
+//! The server: echoes on declared ports, and a ledger of what arrived.
+
+mod control;
+mod http;
+mod serve;
+mod tcp;
+mod udp;
+
+pub use control::{ask, ready};
+pub use serve::{Ports, serve};
