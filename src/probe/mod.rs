@@ -7,6 +7,7 @@ pub mod access;
 pub mod api;
 mod attempt;
 mod denial;
+pub mod image;
 mod show;
 mod verdict;
 
