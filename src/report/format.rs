@@ -102,7 +102,8 @@ pub fn render(format: Format, model: &Model) -> Result<Vec<u8>, RenderError> {
         Format::Json => super::json::render(model),
         Format::Ndjson => super::json::render_lines(model),
         Format::Terminal => Ok(super::terminal::render(model, false).into_bytes()),
-        // The other renderers land next, each in its own file.
-        Format::Junit | Format::Markdown | Format::Html => Err(RenderError::Missing(format)),
+        Format::Junit => super::junit::render(model),
+        Format::Markdown => Ok(super::markdown::render(model).into_bytes()),
+        Format::Html => Err(RenderError::Missing(format)),
     }
 }

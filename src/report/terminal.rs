@@ -79,7 +79,7 @@ fn requirements(model: &Model, color: bool) -> String {
     }
     // The promise takes what the others leave.
     let widest = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0) + 1;
-    let promise = WIDTH.saturating_sub([0, 1, 2, 4].map(widest).iter().sum::<usize>() + 1).max(20);
+    let promise = WIDTH.saturating_sub([0, 1, 2, 4].map(widest).iter().sum::<usize>() + 5).max(20);
     let mut builder = Builder::default();
     for [verdict, id, level, sentence, proven] in rows {
         builder.push_record([verdict, id, level, fold(&sentence, promise).join("\n"), proven]);
@@ -171,7 +171,10 @@ fn troubles(model: &Model, palette: Palette) -> String {
         for scenario in model.with_outcome(outcome) {
             let word = palette.outcome(outcome, outcome.word());
             let requirements = scenario.requirements.join(" ");
-            text += &format!("{word} {requirements} {}\n", one_line(&scenario.name));
+            let title =
+                fold(&format!("{} {requirements} {}", outcome.word(), one_line(&scenario.name)), WIDTH - 2);
+            text += &title.join("\n  ").replacen(outcome.word(), &word, 1);
+            text.push('\n');
             if let Some(reason) = &scenario.reason {
                 text += &indented(&one_line(&reason.message));
             }
@@ -204,7 +207,8 @@ fn notes(model: &Model, palette: Palette) -> String {
 
 fn counts(model: &Model, palette: Palette) -> String {
     let planned = count(model.accounting.planned, "scenario", "scenarios");
-    let mut text = palette.strong(&format!("{planned} planned: {}", tally(&model.tally))) + "\n";
+    let all = fold(&format!("{planned} planned: {}", tally(&model.tally)), WIDTH);
+    let mut text: String = all.iter().map(|line| palette.strong(line) + "\n").collect();
     if model.run.state == RunState::Killed || model.journal.integrity != Integrity::Intact {
         text += &format!("the journal is {}\n", model.journal.integrity.word());
     }
