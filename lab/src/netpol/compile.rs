@@ -213,7 +213,7 @@ impl<'a> Compiler<'a> {
             match peer {
                 Peer::Block(block) => matches.push(PeerMatch::Block(block.clone())),
                 Peer::Pods { namespaces, pods } => {
-                    pods_of_rule.extend(self.resolve(namespace, namespaces, pods))
+                    pods_of_rule.extend(self.resolve(namespace, namespaces, pods));
                 }
             }
         }
@@ -307,7 +307,7 @@ fn merge(mut ranges: Vec<PortRange>) -> Vec<PortRange> {
     for range in ranges {
         match merged.last_mut() {
             Some(last) if u32::from(range.first) <= u32::from(last.last) + 1 => {
-                last.last = last.last.max(range.last)
+                last.last = last.last.max(range.last);
             }
             _ => merged.push(range),
         }

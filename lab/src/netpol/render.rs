@@ -9,10 +9,23 @@ use super::{
     Ruleset, TABLE,
 };
 
+/// Only replies pass without a look at the policies. Packets in the direction of the connection are judged one
+/// by one, so that a change of policy also cuts connections that are already open.
+///
+/// The chain is there even when nobody is isolated, since connections are tracked only where a rule asks for it:
+/// so those made before the first policy are known when it comes.
+const REPLIES: &str = "\
+\tchain replies {
+\t\tct direction reply ct state established accept
+\t\tct state related accept
+\t}
+";
+
 impl Display for Ruleset {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         // To add before deleting makes the deletion succeed also where there is no table yet.
         writeln!(f, "add table inet {TABLE}\ndelete table inet {TABLE}\ntable inet {TABLE} {{")?;
+        f.write_str(REPLIES)?;
         for (number, set) in self.address_sets.iter().enumerate() {
             let family = set.first().map_or(Family::V4, |address| Family::of(*address));
             elements(f, "set", &format!("peers-{number}"), address_type(family), "", set)?;
@@ -33,7 +46,7 @@ impl Display for Ruleset {
             self.family_sets(f, family)?;
         }
         for direction in Direction::BOTH {
-            self.base_chain(f, direction)?;
+            base_chain(f, direction)?;
         }
         f.write_str("}\n")
     }
@@ -64,26 +77,26 @@ impl Ruleset {
         let of_family = |(address, _): &(&IpAddr, &Fate)| Family::of(**address) == family;
         self.fates(direction).iter().filter(of_family).map(|(address, fate)| (*address, *fate)).collect()
     }
+}
 
-    fn base_chain(&self, f: &mut Formatter<'_>, direction: Direction) -> fmt::Result {
-        let (priority, side) = match direction {
-            Direction::Egress => ("filter - 1", "saddr"),
-            Direction::Ingress => ("filter", "daddr"),
-        };
-        writeln!(f, "\tchain {direction} {{")?;
-        writeln!(f, "\t\ttype filter hook forward priority {priority}; policy accept;")?;
-        if direction == Direction::Egress {
-            writeln!(f, "\t\tfib saddr . iif oif missing drop comment \"forged source\"")?;
-        }
-        for family in Family::BOTH {
-            let (ip, suffix) = (protocol(family), suffix(family));
-            // A pod reaches itself, by way of its own service, whatever the policies say.
-            writeln!(f, "\t\t{ip} saddr . {ip} daddr @self-{suffix} accept")?;
-            writeln!(f, "\t\t{ip} {side} vmap @{direction}-{suffix}")?;
-            writeln!(f, "\t\t{ip} {side} @node-{suffix} drop comment \"no known pod\"")?;
-        }
-        writeln!(f, "\t}}")
+fn base_chain(f: &mut Formatter<'_>, direction: Direction) -> fmt::Result {
+    let (priority, side) = match direction {
+        Direction::Egress => ("filter - 1", "saddr"),
+        Direction::Ingress => ("filter", "daddr"),
+    };
+    writeln!(f, "\tchain {direction} {{")?;
+    writeln!(f, "\t\ttype filter hook forward priority {priority}; policy accept;")?;
+    if direction == Direction::Egress {
+        writeln!(f, "\t\tfib saddr . iif oif missing drop comment \"forged source\"")?;
     }
+    for family in Family::BOTH {
+        let (ip, suffix) = (protocol(family), suffix(family));
+        // A pod reaches itself, by way of its own service, whatever the policies say.
+        writeln!(f, "\t\t{ip} saddr . {ip} daddr @self-{suffix} accept")?;
+        writeln!(f, "\t\t{ip} {side} vmap @{direction}-{suffix}")?;
+        writeln!(f, "\t\t{ip} {side} @node-{suffix} drop comment \"no known pod\"")?;
+    }
+    writeln!(f, "\t}}")
 }
 
 fn policy_chain(f: &mut Formatter<'_>, number: usize, chain: &PolicyChain) -> fmt::Result {
@@ -137,10 +150,7 @@ fn port_match(line: &mut String, port: &PortMatch) -> fmt::Result {
 fn pod_chain(f: &mut Formatter<'_>, number: usize, chain: &PodChain) -> fmt::Result {
     writeln!(f, "\tchain pods-{number} {{")?;
     writeln!(f, "\t\tcomment \"{}\"", chain.direction)?;
-    // Only replies pass without a look at the policies. Packets in the direction of the connection are
-    // judged one by one, so that a change of policy also cuts connections that are already open.
-    writeln!(f, "\t\tct direction reply ct state established accept")?;
-    writeln!(f, "\t\tct state related accept")?;
+    writeln!(f, "\t\tjump replies")?;
     for policy in &chain.policies {
         writeln!(f, "\t\tjump policy-{policy}")?;
     }

@@ -138,7 +138,7 @@ pub async fn run(options: NetpolOptions) -> Result<(), NetpolError> {
             Ok(()) => behind = None,
             // The old rules stay in force until the new ones are in, and no new pod is in the old ones.
             Err(NetpolError::Nft(error)) => {
-                warn!(error = &error as &dyn std::error::Error, "rules not replaced, trying again")
+                warn!(error = &error as &dyn std::error::Error, "rules not replaced, trying again");
             }
             Err(error) => return Err(error),
         }

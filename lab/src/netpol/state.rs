@@ -20,6 +20,7 @@ pub struct State {
 
 /// A watch event of one of the kinds.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "lives for a moment, one at a time")]
 pub enum Kind {
     /// From the watch of namespaces.
     Namespace(watcher::Event<core::Namespace>),

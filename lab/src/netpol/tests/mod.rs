@@ -5,6 +5,7 @@ mod convert;
 mod fixtures;
 mod interpret;
 mod nft;
+mod packets;
 mod property;
 mod semantics;
 mod snapshots;
