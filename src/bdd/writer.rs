@@ -40,14 +40,7 @@ pub struct Results {
 impl EventWriter {
     /// A writer into the run's events.
     pub fn new(run: Arc<RunContext>, plan: Rc<PlanIndex>, waivers: Waivers) -> Self {
-        Self {
-            run,
-            plan,
-            waivers,
-            in_flight: HashMap::new(),
-            outcomes: HashMap::new(),
-            troubles: Vec::new(),
-        }
+        Self { run, plan, waivers, in_flight: HashMap::new(), outcomes: HashMap::new(), troubles: Vec::new() }
     }
 
     /// What came of it.

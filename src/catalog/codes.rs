@@ -61,7 +61,8 @@ codes! {
         "A scenario is tagged with exactly one of must and should, and it is the level of every requirement that \
          it names.";
     UnprovenRequirement = "PL010", "a requirement without a scenario",
-        "The requirement is listed as implemented, but no scenario carries its id, so no run could ever prove it.";
+        "No scenario carries its id, so no run could ever prove it. A requirement that is yet to be done is marked \
+         `planned: true`.";
     DuplicateScenario = "PL011", "two scenarios with one id",
         "An id is made of the feature's path and the scenario's name; selections, waivers and comparisons go by \
          it. Rename one of the two.";
@@ -91,6 +92,9 @@ codes! {
         "Rows that differ only in such a column run the same thing several times under different names.";
     NoAssertion = "PL022", "a scenario that asserts nothing",
         "Without a Then step nothing can fail but the setting up.";
+    PlannedButProven = "PL023", "a planned requirement that has scenarios",
+        "`planned: true` says that no scenario proves the requirement yet. Now some do: take the mark away, so that \
+         lint minds if they get lost.";
 }
 
 impl Code {

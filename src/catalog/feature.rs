@@ -193,11 +193,7 @@ pub(super) fn heading(source: &Source, start: usize) -> std::ops::Range<usize> {
     start + indent..start + line.trim_end().len().max(indent)
 }
 
-fn placeholder_span(
-    source: &Source,
-    scenario: &gherkin::Scenario,
-    name: &str,
-) -> std::ops::Range<usize> {
+fn placeholder_span(source: &Source, scenario: &gherkin::Scenario, name: &str) -> std::ops::Range<usize> {
     let text = source.text().get(scenario.span.start..scenario.span.end).unwrap_or_default();
     let placeholder = format!("<{name}>");
     match text.find(&placeholder) {
@@ -255,6 +251,14 @@ fn syntax_error(source: &Source, error: &str) -> Finding {
     while index > 0 && lines.get(index).is_none_or(|line| line.trim().is_empty()) {
         index -= 1;
     }
+    // A line that fits is not to blame: the reader stumbled over the one before it.
+    if let Some(before) = culprit(&lines, index) {
+        index = before;
+    }
+    let language = unknown_language(source.text());
+    if let Some((_, line)) = language {
+        index = line;
+    }
     let start: usize = lines.iter().take(index).map(|line| line.len()).sum();
     let text = lines.get(index).map_or("", |line| line.trim_end());
     let span = if index + 1 == line {
@@ -268,7 +272,7 @@ fn syntax_error(source: &Source, error: &str) -> Finding {
     let word = text.split_whitespace().next().unwrap_or_default();
     let (message, help): (String, Option<String>) = if text.is_empty() {
         ("the feature is empty".into(), Some("begin with `Feature: NAME`".into()))
-    } else if let Some(language) = unknown_language(source.text()) {
+    } else if let Some((language, _)) = language {
         (format!("unknown language `{language}`"), Some("leave the line out for English".into()))
     } else if text.trim_start().starts_with('|') {
         ("the rows of this table differ in their number of cells".into(), None)
@@ -297,11 +301,30 @@ fn syntax_error(source: &Source, error: &str) -> Finding {
     }
 }
 
-fn unknown_language(text: &str) -> Option<&str> {
+/// The line before `index`, if that one is no part of Gherkin while the line at `index` is.
+fn culprit(lines: &[&str], index: usize) -> Option<usize> {
+    let fits = |line: &str| {
+        let word = line.split_whitespace().next().unwrap_or_default();
+        line.starts_with(['|', '@', '#'])
+            || line.starts_with("\"\"\"")
+            || KEYWORDS.contains(&word)
+            || line.contains(':') && KEYWORDS.iter().any(|keyword| line.starts_with(keyword))
+    };
+    lines.get(index).filter(|line| fits(line.trim()))?;
+    let before =
+        (0..index).rev().find(|before| lines.get(*before).is_some_and(|line| !line.trim().is_empty()))?;
+    lines.get(before).filter(|line| !fits(line.trim())).map(|_| before)
+}
+
+/// The language that a feature asks for, with its line, if there is no such language.
+fn unknown_language(text: &str) -> Option<(&str, usize)> {
     let comments = text.lines().map(str::trim).take_while(|line| line.is_empty() || line.starts_with('#'));
-    let directive = comments
-        .filter_map(|line| line.strip_prefix('#')?.trim().strip_prefix("language")?.trim().strip_prefix(':'))
-        .map(str::trim)
-        .next()?;
-    (!gherkin::is_language_supported(directive)).then_some(directive)
+    let directive = |(line, text): (usize, &'_ str)| -> Option<(usize, usize)> {
+        let language = text.strip_prefix('#')?.trim().strip_prefix("language")?.trim().strip_prefix(':')?;
+        Some((line, language.trim().len()))
+    };
+    let (line, length) = comments.enumerate().find_map(directive)?;
+    let text = text.lines().nth(line)?.trim_end();
+    let language = text.get(text.len() - length..)?;
+    (!gherkin::is_language_supported(language)).then_some((language, line))
 }

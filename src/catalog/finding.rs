@@ -73,7 +73,7 @@ impl Finding {
     /// Whether a run must not start with it. That some requirement has no scenario says something about the
     /// catalog, not about the scenarios that are to be run.
     pub fn blocks_run(&self) -> bool {
-        self.code != Code::UnprovenRequirement
+        !matches!(self.code, Code::UnprovenRequirement | Code::PlannedButProven)
     }
 }
 
@@ -110,7 +110,8 @@ pub fn render(findings: &[Finding], handler: &GraphicalReportHandler) -> String 
     for finding in findings {
         // A finding without text names its file itself.
         let written = if finding.text.is_none() {
-            let named = Finding { message: format!("{}: {}", finding.file, finding.message), ..finding.clone() };
+            let named =
+                Finding { message: format!("{}: {}", finding.file, finding.message), ..finding.clone() };
             handler.render_report(&mut out, &named)
         } else {
             handler.render_report(&mut out, finding)

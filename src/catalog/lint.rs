@@ -53,7 +53,10 @@ pub fn lint(catalog: &Catalog, steps: &dyn StepMatcher, denials: &Denials) -> Ve
     });
     // The rows of an outline share its lines: what is wrong with all of them is said once.
     let mut seen = HashSet::new();
-    findings.retain(|finding| seen.insert((finding.file.clone(), finding.line, finding.column, finding.code)));
+    findings.retain(|finding| {
+        let message = (finding.code == Code::UnprovenRequirement).then(|| finding.message.clone());
+        seen.insert((finding.file.clone(), finding.line, finding.column, finding.code, message))
+    });
     findings
 }
 
@@ -177,15 +180,17 @@ impl Lint<'_> {
             self.findings.push(Finding::new(code, source, span.clone(), message));
         };
         if planned.requirements.is_empty() && !planned.tags.iter().any(|tag| looks_like_requirement(tag)) {
-            find(Code::NoRequirement, "neither the scenario nor its feature carries a requirement's id".into());
+            find(
+                Code::NoRequirement,
+                "neither the scenario nor its feature carries a requirement's id".into(),
+            );
         }
-        let tags: Vec<Tag> = planned
-            .tags
+        let tags: Vec<Tag> =
+            planned.tags.iter().filter_map(|tag| Tag::parse(tag, self.catalog.requirements()).ok()).collect();
+        let levels: Vec<Level> = tags
             .iter()
-            .filter_map(|tag| Tag::parse(tag, self.catalog.requirements()).ok())
+            .filter_map(|tag| if let Tag::Level(level) = tag { Some(*level) } else { None })
             .collect();
-        let levels: Vec<Level> =
-            tags.iter().filter_map(|tag| if let Tag::Level(level) = tag { Some(*level) } else { None }).collect();
         match levels.as_slice() {
             [] => find(Code::WrongLevel, "neither `@must` nor `@should`".into()),
             [level] => {
@@ -206,7 +211,10 @@ impl Lint<'_> {
             ("deadline", tags.iter().filter(|tag| matches!(tag, Tag::Deadline(_))).count()),
         ] {
             if count > 1 {
-                find(Code::ConflictingTags, format!("{count} tags about its {what}, inherited ones included"));
+                find(
+                    Code::ConflictingTags,
+                    format!("{count} tags about its {what}, inherited ones included"),
+                );
             }
         }
         for step in &scenario.filled.steps {
@@ -280,7 +288,14 @@ impl Lint<'_> {
             .flat_map(|scenario| scenario.planned.requirements.iter().map(String::as_str))
             .collect();
         for requirement in self.catalog.requirements().iter() {
-            if !proven.contains(requirement.id.as_str()) {
+            let proven = proven.contains(requirement.id.as_str());
+            if proven && requirement.planned {
+                self.findings.push(Finding::without_text(
+                    Code::PlannedButProven,
+                    "src/catalog/requirements.yaml",
+                    format!("{} is marked as planned, but scenarios prove it", requirement.id),
+                ));
+            } else if !proven && !requirement.planned {
                 self.findings.push(Finding::without_text(
                     Code::UnprovenRequirement,
                     "src/catalog/requirements.yaml",
@@ -305,11 +320,12 @@ impl Lint<'_> {
             let spec = &entry.suite.spec;
             let mut sound = true;
             for selector in spec.include.iter().chain(&spec.exclude) {
-                let words =
-                    selector.tags.iter().chain(&selector.requirements).chain(&selector.scenarios);
+                let words = selector.tags.iter().chain(&selector.requirements).chain(&selector.scenarios);
                 let at = words.clone().next().map_or(0..0, |word| suite::span(&entry.source, word.defined));
                 let finding = match criteria(self.catalog, selector) {
-                    Ok(criteria) if self.catalog.scenarios().any(|scenario| criteria.matches(scenario)) => None,
+                    Ok(criteria) if self.catalog.scenarios().any(|scenario| criteria.matches(scenario)) => {
+                        None
+                    }
                     Ok(_) => Some(Finding::new(
                         Code::SuiteSelectsNothing,
                         &entry.source,
@@ -317,7 +333,8 @@ impl Lint<'_> {
                         "no scenario meets this selector",
                     )),
                     Err(error) => {
-                        let word = words.clone().find(|word| error.message.contains(&format!("`{}`", word.value)));
+                        let word =
+                            words.clone().find(|word| error.message.contains(&format!("`{}`", word.value)));
                         let at = word.map_or(at, |word| suite::span(&entry.source, word.defined));
                         let finding =
                             Finding::new(Code::SuiteSelectsNothing, &entry.source, at, error.message);

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use cucumber::gherkin;
 
 use super::{
-    Code, Feature, Finding, ReadError, RequirementError, Requirements, Scenario, Source, SuiteEntry,
-    feature, source, suite,
+    Code, Feature, Finding, ReadError, RequirementError, Requirements, Scenario, Source, SuiteEntry, feature,
+    source, suite,
 };
 use crate::engine::Plan;
 
@@ -42,7 +42,11 @@ impl Catalog {
             let found = source::folder(folder, "feature")?;
             if found.is_empty() {
                 let name = folder.display().to_string();
-                findings.push(Finding::without_text(Code::NoFeatures, name, "no `.feature` file in this folder"));
+                findings.push(Finding::without_text(
+                    Code::NoFeatures,
+                    name,
+                    "no `.feature` file in this folder",
+                ));
             }
             features.extend(found);
             let below = folder.join("suites");
@@ -96,7 +100,8 @@ impl Catalog {
     /// The features of a plan as cucumber takes them: with the plan's scenarios, outlines filled in, and no
     /// others.
     pub fn gherkin(&self, plan: &Plan) -> Vec<gherkin::Feature> {
-        let wanted = |scenario: &Scenario| plan.scenarios.iter().any(|planned| planned.id == scenario.planned.id);
+        let wanted =
+            |scenario: &Scenario| plan.scenarios.iter().any(|planned| planned.id == scenario.planned.id);
         self.features
             .iter()
             .filter_map(|feature| {

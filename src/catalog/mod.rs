@@ -22,5 +22,10 @@ pub use plan::PlanRequest;
 pub use requirement::{Control, Requirement, RequirementError, Requirements};
 pub use select::SelectError;
 pub use source::{ReadError, Source};
-pub use suite::{Selector, Suite, SuiteEntry, SuiteKind, SuiteMetadata, SuiteSpec, SuiteVersion, suite_schema};
+pub use suite::{
+    Selector, Suite, SuiteEntry, SuiteKind, SuiteMetadata, SuiteSpec, SuiteVersion, suite_schema,
+};
 pub use tags::{Tag, TagError, nearest};
+
+#[cfg(test)]
+mod tests;

@@ -28,6 +28,9 @@ pub struct Requirement {
     pub promise: String,
     /// The section of the platform's architecture that makes it.
     pub source: String,
+    /// True while no scenario proves it yet.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub planned: bool,
     /// Controls, by framework.
     #[serde(default)]
     pub controls: Vec<Control>,

@@ -87,8 +87,7 @@ impl Criteria {
         self.tags.as_ref().is_none_or(|tags| holds(tags, &planned.tags))
             && (self.requirements.is_empty()
                 || self.requirements.iter().any(|id| planned.requirements.contains(id)))
-            && (self.scenarios.is_empty()
-                || self.scenarios.iter().any(|pattern| names(pattern, scenario)))
+            && (self.scenarios.is_empty() || self.scenarios.iter().any(|pattern| names(pattern, scenario)))
     }
 }
 
@@ -136,7 +135,9 @@ fn parse_tags(catalog: &Catalog, text: &str) -> Result<TagOperation, SelectError
         let place = error.location.column;
         SelectError {
             message: format!("`{text}` is not a tag expression: it breaks off at character {place}"),
-            help: Some("write it like '@NET-02 and not @slow'; there are and, or, not and parentheses".into()),
+            help: Some(
+                "write it like '@NET-02 and not @slow'; there are and, or, not and parentheses".into(),
+            ),
         }
     })?;
     let mut open = vec![&operation];

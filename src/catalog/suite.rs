@@ -108,8 +108,7 @@ pub(super) fn parse(source: Source, findings: &mut Vec<Finding>) -> Option<Suite
 pub(super) fn span(source: &Source, location: serde_saphyr::Location) -> std::ops::Range<usize> {
     let line = usize::try_from(location.line()).unwrap_or(1);
     let column = usize::try_from(location.column()).unwrap_or(1);
-    let start: usize =
-        source.text().split_inclusive('\n').take(line.saturating_sub(1)).map(str::len).sum();
+    let start: usize = source.text().split_inclusive('\n').take(line.saturating_sub(1)).map(str::len).sum();
     let rest = source.text().get(start..).unwrap_or_default().lines().next().unwrap_or_default();
     let skip: usize = rest.chars().take(column.saturating_sub(1)).map(char::len_utf8).sum();
     start + skip..start + rest.trim_end().len().max(skip)

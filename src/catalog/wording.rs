@@ -60,17 +60,19 @@ impl Denials {
 /// What in a step belongs into a step definition or the profile.
 pub(super) fn not_declarative(step: &gherkin::Step) -> Option<String> {
     let text = step.value.to_lowercase();
-    let words: Vec<&str> =
-        text.split(|sign: char| !sign.is_alphanumeric() && sign != ':').filter(|word| !word.is_empty()).collect();
+    let words: Vec<&str> = text
+        .split(|sign: char| !sign.is_alphanumeric() && sign != ':')
+        .filter(|word| !word.is_empty())
+        .collect();
     let pairs = || words.windows(2).filter_map(|pair| <&[&str; 2]>::try_from(pair).ok());
     let number = |word: &str| word.parse::<u64>().is_ok();
-    let after = |word: &str, units: &[&str]| {
-        units.iter().any(|unit| word.strip_suffix(unit).is_some_and(&number))
-    };
+    let after =
+        |word: &str, units: &[&str]| units.iter().any(|unit| word.strip_suffix(unit).is_some_and(&number));
     const UNITS: [&str; 10] =
         ["s", "ms", "sec", "secs", "second", "seconds", "minute", "minutes", "millisecond", "milliseconds"];
 
-    let manifest = step.docstring.as_deref().is_some_and(|text| text.contains("kind:") || text.contains("apiVersion:"));
+    let manifest =
+        step.docstring.as_deref().is_some_and(|text| text.contains("kind:") || text.contains("apiVersion:"));
     if manifest || text.contains("apiversion:") {
         return Some("a manifest in a step".into());
     }
@@ -98,9 +100,9 @@ const STEP_WORDS: [&str; 5] = ["Given", "When", "Then", "And", "But"];
 pub(super) fn stray_lines(source: &Source, feature: &gherkin::Feature) -> Vec<Finding> {
     let in_rules = feature.rules.iter().flat_map(|rule| &rule.scenarios);
     let scenarios = feature.scenarios.iter().chain(in_rules);
-    let descriptions = scenarios
-        .map(|scenario| (scenario.span, scenario.description.as_deref()))
-        .chain(feature.background.iter().map(|background| (background.span, background.description.as_deref())));
+    let descriptions = scenarios.map(|scenario| (scenario.span, scenario.description.as_deref())).chain(
+        feature.background.iter().map(|background| (background.span, background.description.as_deref())),
+    );
     let mut findings = Vec::new();
     for (span, description) in descriptions {
         let lines = description.into_iter().flat_map(str::lines);

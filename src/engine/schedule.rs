@@ -48,8 +48,7 @@ impl Schedule {
             self.serial_running = true;
             return Some(index);
         }
-        let free =
-            |entry: &Entry| self.running.iter().all(|running| running.locks.is_disjoint(&entry.locks));
+        let free = |entry: &Entry| self.running.iter().all(|running| running.locks.is_disjoint(&entry.locks));
         let position = self.waiting.iter().position(free)?;
         let entry = self.waiting.remove(position)?;
         let index = entry.index;

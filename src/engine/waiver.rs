@@ -63,9 +63,7 @@ impl Waivers {
 
     /// What became of each waiver.
     pub fn states(&self) -> impl Iterator<Item = (&Waiver, WaiverState)> {
-        self.list
-            .iter()
-            .map(|(waiver, used)| (waiver, waiver.state(&self.context, self.today, *used)))
+        self.list.iter().map(|(waiver, used)| (waiver, waiver.state(&self.context, self.today, *used)))
     }
 
     /// What is wrong with the waivers after the run: each makes the run fail. A waiver counts as unused only
@@ -154,7 +152,10 @@ mod tests {
     fn an_expired_waiver_waives_nothing_and_is_a_problem_even_if_nothing_ran() {
         let mut waivers = Waivers::new(&[waiver("NET-05", date(2026, 11, 22))], "lab", TODAY);
         assert_eq!(waivers.apply(&scenario(&["NET-05"]), failure()), failure());
-        assert_eq!(waivers.problems([]), ["the waiver of NET-05 expired on 2026-11-22; its owner is team-net"]);
+        assert_eq!(
+            waivers.problems([]),
+            ["the waiver of NET-05 expired on 2026-11-22; its owner is team-net"]
+        );
     }
 
     #[test]
