@@ -1,12 +1,22 @@
-//! The catalog and the profile, as the commands need them: read, or refused with a reason.
+//! The catalog and the profile, as the commands need them: read and checked, or refused with a reason.
 
-use crate::catalog::Requirements;
+use std::path::PathBuf;
+
+use super::args::SelectArgs;
+use super::failure::Failure;
+use super::settings::{Layers, Setting};
+use super::terminal::Terminal;
+use crate::bdd::{StepBook, steps};
+use crate::catalog::{self, Catalog, Denials, Finding, PlanRequest, Requirements};
+use crate::engine::{Plan, Selection};
+use crate::exit::Exit;
 use crate::profile::{self, LoadedPlatform};
 
-use super::failure::Failure;
-use super::settings::Setting;
-use crate::exit::Exit;
-use std::path::PathBuf;
+/// The suite of those who name nothing.
+const DEFAULT_SUITE: &str = "smoke";
+
+/// More findings than this are not shown where a run was asked for.
+const MOST_FINDINGS: usize = 10;
 
 /// The requirements.
 pub(super) fn requirements() -> Result<Requirements, Failure> {
@@ -21,4 +31,80 @@ pub(super) fn platform(path: &Setting<Option<PathBuf>>) -> Result<LoadedPlatform
         None => profile::load_lab(),
     }
     .map_err(|error| Failure::diagnostic(Exit::Usage, error))
+}
+
+/// The features and suites, embedded ones and those of the settings.
+pub(super) fn load(folders: &[PathBuf]) -> Result<Catalog, Failure> {
+    Catalog::load(folders).map_err(|error| Failure::diagnostic(Exit::Usage, error))
+}
+
+/// Everything that lint finds.
+pub(super) fn findings(catalog: &Catalog) -> Result<Vec<Finding>, Failure> {
+    let denials = Denials::new(steps::POLARITY)
+        .map_err(|error| Failure::usage("the table of denying steps is not valid").because(error))?;
+    Ok(catalog::lint(catalog, &StepBook::collect(), &denials))
+}
+
+/// What was asked for: the suite of the settings only where the command line selects nothing else.
+pub(super) fn selection(args: &SelectArgs, layers: &Layers) -> Selection {
+    let narrowed = args.tags.is_some() || !args.requirement.is_empty() || !args.scenario.is_empty();
+    let suite = match (&args.suite, narrowed) {
+        (Some(suite), _) => Some(suite.clone()),
+        (None, true) => None,
+        (None, false) => layers.suite(None).value.or_else(|| Some(DEFAULT_SUITE.to_owned())),
+    };
+    Selection {
+        suite,
+        tags: args.tags.clone(),
+        requirements: args.requirement.clone(),
+        scenarios: args.scenario.clone(),
+        skip: args.skip.clone(),
+    }
+}
+
+/// A plan for these arguments. Features that lint blocks are refused, and so is a selection of nothing.
+pub(super) fn plan(
+    catalog: &Catalog,
+    selection: Selection,
+    platform: &LoadedPlatform,
+    terminal: Terminal,
+) -> Result<Plan, Failure> {
+    let blocking: Vec<Finding> = findings(catalog)?.into_iter().filter(Finding::blocks_run).collect();
+    if !blocking.is_empty() {
+        let shown = blocking.get(..MOST_FINDINGS).unwrap_or(&blocking);
+        eprint!("{}", catalog::render(shown, &terminal.diagnostics()));
+        return Err(Failure::usage(format!(
+            "the features cannot be run: {}",
+            super::output::count(blocking.len(), "finding")
+        ))
+        .hint("`plimsoll lint` shows all of them, and `plimsoll explain CODE` says what each means")
+        .into());
+    }
+    let request = PlanRequest { selection, deadline: platform.platform.spec.deadlines.scenario.into() };
+    let plan = catalog.plan(&request).map_err(|error| Failure::diagnostic(Exit::Usage, error))?;
+    if plan.scenarios.is_empty() {
+        return Err(Failure::nothing_selected("nothing was selected: no scenario meets all the criteria")
+            .hint("`plimsoll list scenarios` shows what there is")
+            .into());
+    }
+    Ok(plan)
+}
+
+/// The title of a family of requirements; the family itself where it has none.
+pub(super) fn family_title(id: &str) -> &str {
+    match id {
+        "TEN" => "Namespace isolation",
+        "IAM" => "Authentication and authorization",
+        "NET" => "Network isolation",
+        "MSH" => "Service mesh",
+        "ING" => "Ingress",
+        "GIT" => "GitOps",
+        "OBS" => "Monitoring",
+        "CST" => "Cost",
+        "SEC" => "Secrets",
+        "FLT" => "Fleet",
+        "RES" => "Resilience",
+        "UPG" => "Upgrades",
+        other => other,
+    }
 }

@@ -44,7 +44,7 @@ fn run() -> Exit {
     let ended = logging::start(&cli.global).and_then(|()| {
         let layers = Layers::read(&cli.global, &matches)?;
         let terminal = Terminal::detect(layers.color());
-        terminal.install(cli.global.quiet);
+        terminal.install();
         commands::run(cli, &layers, terminal)
     });
     match ended {

@@ -9,9 +9,12 @@ mod main;
 mod output;
 mod place;
 mod recorded;
+mod reference;
 mod settings;
 mod terminal;
 mod topics;
 
 pub use args::command;
+pub use failure::Failure;
 pub use main::main;
+pub use reference::reference;

@@ -5,14 +5,15 @@ use std::io::{self, Write};
 use serde::Serialize;
 use tabled::builder::Builder;
 use tabled::settings::object::Columns;
-use tabled::settings::peaker::PriorityMax;
-use tabled::settings::{Alignment, Modify, Padding, Style, Width};
+use tabled::settings::{Alignment, Modify, Padding, Style};
 
 use super::args::OutputFormat;
 use super::failure::Failure;
 
 /// The width that tables keep to.
 const WIDTH: usize = 80;
+/// A last column narrower than this reads worse than a line that is too long.
+const NARROWEST: usize = 30;
 
 /// A listing: rows for people, data for programs, names for pipes.
 #[derive(Debug, Default)]
@@ -21,14 +22,16 @@ pub(super) struct Listing {
     pub heads: Vec<&'static str>,
     /// How many of the columns `table` shows; `wide` shows all.
     pub narrow: usize,
-    /// Rows, as wide as the heads; the first column is the name.
+    /// Rows, as wide as the heads.
     pub rows: Vec<Vec<String>>,
+    /// Which column is the name; the first one, if not said otherwise.
+    pub name: usize,
 }
 
 impl Listing {
     /// An empty listing with these columns, of which `narrow` stand in the narrow form.
     pub(super) fn new(heads: Vec<&'static str>, narrow: usize) -> Self {
-        Self { heads, narrow, rows: Vec::new() }
+        Self { heads, narrow, rows: Vec::new(), name: 0 }
     }
 
     /// Adds a row.
@@ -44,7 +47,7 @@ impl Listing {
             OutputFormat::Name => {
                 let mut text = String::new();
                 for row in &self.rows {
-                    text.push_str(row.first().map_or("", String::as_str));
+                    text.push_str(row.get(self.name).map_or("", String::as_str));
                     text.push('\n');
                 }
                 text
@@ -55,21 +58,43 @@ impl Listing {
         print(&text)
     }
 
-    /// The table itself, in kubectl's plain style.
+    /// The table itself, in kubectl's plain style. Names are never broken, so that they can be copied; only
+    /// the last column is folded to the width.
     pub(super) fn table(&self, columns: usize, width: Option<usize>) -> String {
+        let last = columns.saturating_sub(1);
+        let before: usize = (0..last)
+            .map(|column| {
+                let cells =
+                    self.rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count());
+                let head = self.heads.get(column).map_or(0, |head| head.len());
+                cells.max().unwrap_or(0).max(head) + 2
+            })
+            .sum();
+        let room = width.map(|width| width.saturating_sub(before).max(NARROWEST));
+        let fold = |cell: &str| match room {
+            Some(room) => textwrap::fill(
+                cell,
+                textwrap::Options::new(room)
+                    .break_words(false)
+                    .word_splitter(textwrap::WordSplitter::NoHyphenation),
+            ),
+            None => cell.to_owned(),
+        };
         let mut builder = Builder::default();
         builder.push_record(self.heads.iter().take(columns).map(|head| head.to_uppercase()));
         for row in &self.rows {
-            builder.push_record(row.iter().take(columns).cloned());
+            builder.push_record(
+                row.iter()
+                    .take(columns)
+                    .enumerate()
+                    .map(|(column, cell)| if column == last { fold(cell) } else { cell.clone() }),
+            );
         }
         let mut table = builder.build();
         table
             .with(Style::empty())
             .with(Padding::new(0, 2, 0, 0))
             .with(Modify::new(Columns::new(..)).with(Alignment::left()));
-        if let Some(width) = width {
-            table.with(Width::wrap(width).keep_words(true).priority(PriorityMax::left()));
-        }
         let mut text = String::new();
         for line in table.to_string().lines() {
             text.push_str(line.trim_end());

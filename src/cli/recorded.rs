@@ -66,7 +66,7 @@ pub(super) fn requirement_infos(requirements: &Requirements) -> Vec<RequirementI
         .map(|requirement| RequirementInfo {
             id: requirement.id.clone(),
             level: requirement.level,
-            family: family(requirement.family()).to_owned(),
+            family: catalog::family_title(requirement.family()).to_owned(),
             promise: requirement.promise.clone(),
             controls: requirement
                 .controls
@@ -75,25 +75,6 @@ pub(super) fn requirement_infos(requirements: &Requirements) -> Vec<RequirementI
                 .collect(),
         })
         .collect()
-}
-
-/// The title of a family of requirements; the family itself where it has none.
-fn family(id: &str) -> &str {
-    match id {
-        "TEN" => "Namespace isolation",
-        "IAM" => "Authentication and authorization",
-        "NET" => "Network isolation",
-        "MSH" => "Service mesh",
-        "ING" => "Ingress",
-        "GIT" => "GitOps",
-        "OBS" => "Monitoring",
-        "CST" => "Cost",
-        "SEC" => "Secrets",
-        "FLT" => "Fleet",
-        "RES" => "Resilience",
-        "UPG" => "Upgrades",
-        other => other,
-    }
 }
 
 /// Evidence that cannot be read is the caller's mistake: the wrong file, or no rights.

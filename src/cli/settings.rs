@@ -18,7 +18,7 @@ use crate::exit::Exit;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ConfigFile {
-    /// Cluster to use: lab[:NAME], kind[:NAME], eks[:NAME] or a context of the kubeconfig.
+    /// Cluster to use: lab[:NAME], kind[:NAME] or a context of the kubeconfig.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cluster: Option<String>,
     /// Path of the kubeconfig.

@@ -43,8 +43,18 @@ impl Terminal {
         }
     }
 
+    /// How diagnostics look that are shown many at once.
+    pub(super) fn diagnostics(self) -> miette::GraphicalReportHandler {
+        let theme = if self.stderr_color {
+            miette::GraphicalTheme::unicode()
+        } else {
+            miette::GraphicalTheme::unicode_nocolor()
+        };
+        miette::GraphicalReportHandler::new_themed(theme).with_width(80).with_links(false)
+    }
+
     /// Sets up how diagnostics look.
-    pub(super) fn install(self, _quiet: bool) {
+    pub(super) fn install(self) {
         let handler = move |_: &_| -> Box<dyn miette::ReportHandler> {
             Box::new(
                 miette::MietteHandlerOpts::new()

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::catalog::{Requirement, Requirements};
+use crate::catalog::{Code, Requirement, Requirements};
 use crate::engine::{Level, Outcome};
 use crate::exit::Exit;
 use crate::probe::VerdictKind;
@@ -19,11 +19,25 @@ pub(super) enum TopicKind {
     Outcome,
     /// A part that a platform may have.
     Capability,
+    /// A tag of a feature.
+    Tag,
+    /// What lint can find.
+    Code,
     /// How the program ended.
     ExitCode,
 }
 
 impl TopicKind {
+    /// The closed vocabularies, with their titles in the reference.
+    pub(super) const VOCABULARIES: [(Self, &'static str); 6] = [
+        (Self::Verdict, "Verdicts"),
+        (Self::Outcome, "Outcomes"),
+        (Self::Capability, "Capabilities"),
+        (Self::Tag, "Tags"),
+        (Self::Code, "Codes of lint"),
+        (Self::ExitCode, "Exit codes"),
+    ];
+
     /// The word for people.
     pub(super) const fn word(self) -> &'static str {
         match self {
@@ -31,6 +45,8 @@ impl TopicKind {
             Self::Verdict => "verdict",
             Self::Outcome => "outcome",
             Self::Capability => "capability",
+            Self::Tag => "tag",
+            Self::Code => "code",
             Self::ExitCode => "exit code",
         }
     }
@@ -55,6 +71,19 @@ impl Topic {
     }
 }
 
+/// The tags that are neither a requirement's nor a capability's.
+const TAGS: [(&str, &str); 9] = [
+    ("must", "proves a requirement that the platform is not conformant without"),
+    ("should", "proves a requirement that is reported and counted apart"),
+    ("risk-none", "touches its own throwaway tenants only"),
+    ("risk-load", "loads what it shares with others, within its quota"),
+    ("risk-fault", "breaks something on purpose, undone by itself"),
+    ("serial", "runs alone, with nothing beside it"),
+    ("slow", "is left out of quick suites"),
+    ("lock-NAME", "does not run beside another scenario with the same lock"),
+    ("deadline-TIME", "has a deadline of its own instead of the profile's: deadline-5m"),
+];
+
 /// Every topic, by kind, each kind in the order of the documentation.
 pub(super) fn all(requirements: &Requirements) -> Vec<Topic> {
     let mut topics: Vec<Topic> = requirements.iter().map(requirement).collect();
@@ -67,6 +96,12 @@ pub(super) fn all(requirements: &Requirements) -> Vec<Topic> {
     topics.extend(Capability::ALL.into_iter().map(|capability| {
         let mut topic = Topic::new(capability.name(), TopicKind::Capability, capability.meaning());
         topic.facts.push(("tag", format!("@needs-{}", capability.name())));
+        topic
+    }));
+    topics.extend(TAGS.into_iter().map(|(tag, meaning)| Topic::new(tag, TopicKind::Tag, meaning)));
+    topics.extend(Code::ALL.iter().map(|code| {
+        let mut topic = Topic::new(code.id(), TopicKind::Code, code.title());
+        topic.facts.push(("what to do", code.explanation().to_owned()));
         topic
     }));
     topics.extend(

@@ -11,7 +11,7 @@ use super::values::{ClusterName, duration};
 #[derive(Args, Clone, Debug, Default)]
 #[command(next_help_heading = "Cluster options")]
 pub struct AccessArgs {
-    /// Cluster to use: lab[:NAME], kind[:NAME], eks[:NAME] or a context of the kubeconfig [default: lab]
+    /// Cluster to use: lab[:NAME], kind[:NAME] or a context of the kubeconfig [default: lab]
     #[arg(long, value_name = "CLUSTER", env = "PLIMSOLL_CLUSTER", hide_env_values = true)]
     pub(crate) cluster: Option<ClusterName>,
     /// Path of the kubeconfig [default: $KUBECONFIG, then ~/.kube/config]
@@ -26,7 +26,8 @@ pub struct AccessArgs {
     /// Group to impersonate (repeatable)
     #[arg(long = "as-group", value_name = "GROUP", requires = "as_user")]
     pub(crate) as_group: Vec<String>,
-    /// Longest wait for one answer of the API server (30s, 2m; 0 waits for ever)
+    /// Longest wait for one answer of the API server (30s, 2m)
+    /// [default: the profile's]
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     pub(crate) request_timeout: Option<Duration>,
 }

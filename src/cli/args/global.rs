@@ -68,7 +68,7 @@ pub enum Command {
     Run(Box<RunArgs>),
     /// Show what a run would do, without a cluster
     Plan(PlanArgs),
-    /// List suites, features, scenarios, requirements, tags or capabilities
+    /// List suites, scenarios, requirements, tags, steps and the like
     List(ListArgs),
     /// Check features, suites and the profile, with file and line
     Lint(LintArgs),

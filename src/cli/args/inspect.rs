@@ -32,6 +32,10 @@ pub enum ListWhat {
     Tags,
     /// Capabilities
     Capabilities,
+    /// Step definitions
+    Steps,
+    /// Codes of lint
+    Codes,
 }
 
 /// Arguments of `plimsoll list`.
@@ -55,6 +59,9 @@ pub struct LintArgs {
     pub(crate) features: Vec<std::path::PathBuf>,
     #[command(flatten)]
     pub(crate) profile: ProfileArgs,
+    /// Form of the output
+    #[arg(short, long, value_name = "FORMAT", value_enum, default_value_t)]
+    pub(crate) output: OutputFormat,
 }
 
 /// Arguments of `plimsoll explain`.

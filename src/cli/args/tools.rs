@@ -65,6 +65,22 @@ pub enum SchemaWhat {
     Config,
 }
 
+impl SchemaWhat {
+    /// All of them, in the order of the help.
+    pub(crate) const ALL: [Self; 5] = [Self::Profile, Self::Journal, Self::Report, Self::Suite, Self::Config];
+
+    /// The name of the schema's file, before `.schema.json`.
+    pub(crate) const fn file(self) -> &'static str {
+        match self {
+            Self::Profile => "platform",
+            Self::Journal => "journal",
+            Self::Report => "report",
+            Self::Suite => "suite",
+            Self::Config => "config",
+        }
+    }
+}
+
 /// Arguments of `plimsoll schema`.
 #[derive(Args, Clone, Debug)]
 pub struct SchemaArgs {

@@ -105,8 +105,6 @@ pub enum ClusterName {
     Lab(Option<String>),
     /// A kind cluster, by name.
     Kind(Option<String>),
-    /// An EKS cluster, by name.
-    Eks(Option<String>),
     /// A context of the kubeconfig.
     Context(String),
 }
@@ -116,8 +114,8 @@ impl FromStr for ClusterName {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let (head, name) = match text.split_once(':') {
-            // A context's name may hold colons (EKS uses ARNs): only our own three words are prefixes.
-            Some((head @ ("lab" | "kind" | "eks"), name)) => (head, Some(name)),
+            // A context's name may hold colons (EKS uses ARNs): only our own two words are prefixes.
+            Some((head @ ("lab" | "kind"), name)) => (head, Some(name)),
             _ => (text, None),
         };
         if name == Some("") {
@@ -125,10 +123,9 @@ impl FromStr for ClusterName {
         }
         let name = name.map(str::to_owned);
         match head {
-            "" => Err("expected lab, kind, eks or the name of a context".to_owned()),
+            "" => Err("expected lab, kind or the name of a context".to_owned()),
             "lab" => Ok(Self::Lab(name)),
             "kind" => Ok(Self::Kind(name)),
-            "eks" => Ok(Self::Eks(name)),
             context => Ok(Self::Context(context.to_owned())),
         }
     }
@@ -139,7 +136,6 @@ impl fmt::Display for ClusterName {
         let (head, name) = match self {
             Self::Lab(name) => ("lab", name),
             Self::Kind(name) => ("kind", name),
-            Self::Eks(name) => ("eks", name),
             Self::Context(context) => return f.write_str(context),
         };
         match name {
@@ -151,6 +147,11 @@ impl fmt::Display for ClusterName {
 
 /// A duration as kubectl writes it: `30s`, `2m`, `1h30m`, or a bare number of seconds.
 pub(in crate::cli) fn duration(text: &str) -> Result<Duration, String> {
+    let duration = parse_duration(text)?;
+    if duration.is_zero() { Err("expected more than nothing".to_owned()) } else { Ok(duration) }
+}
+
+fn parse_duration(text: &str) -> Result<Duration, String> {
     let wrong = || format!("expected a duration such as 30s, 2m or 1h30m, not '{text}'");
     if let Ok(seconds) = text.parse::<u32>() {
         return Ok(Duration::from_secs(u64::from(seconds)));
@@ -198,7 +199,7 @@ mod tests {
         assert_eq!(duration("90"), Ok(Duration::from_secs(90)));
         assert_eq!(duration("1m30s"), Ok(Duration::from_secs(90)));
         assert_eq!(duration("250ms"), Ok(Duration::from_millis(250)));
-        for wrong in ["", "-1s", "soon", "1 fortnight"] {
+        for wrong in ["", "0", "-1s", "soon", "1 fortnight"] {
             assert!(duration(wrong).is_err(), "{wrong}");
         }
     }

@@ -1,6 +1,6 @@
 //! From a command as typed to its file.
 
-use super::{completion, config, explain, man, report, schema, verify, version};
+use super::{completion, config, explain, lint, list, man, plan, report, schema, verify, version};
 use crate::cli::args::{Cli, Command};
 use crate::cli::failure::Failure;
 use crate::cli::settings::Layers;
@@ -10,6 +10,9 @@ use crate::exit::Exit;
 /// Runs the command.
 pub(in crate::cli) fn run(cli: Cli, layers: &Layers, terminal: Terminal) -> Result<Exit, Failure> {
     match cli.command {
+        Command::Plan(args) => plan::run(&args, layers, terminal),
+        Command::List(args) => list::run(&args, layers),
+        Command::Lint(args) => lint::run(&args, layers, terminal),
         Command::Explain(args) => explain::run(&args),
         Command::Report(args) => report::run(&args, layers, terminal),
         Command::Verify(args) => verify::run(&args, layers),

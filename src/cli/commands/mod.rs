@@ -4,9 +4,12 @@ mod completion;
 mod config;
 mod dispatch;
 mod explain;
+mod lint;
+mod list;
 mod man;
+mod plan;
 mod report;
-mod schema;
+pub(super) mod schema;
 mod verify;
 mod version;
 

@@ -3,6 +3,7 @@
 use schemars::{JsonSchema, generate::SchemaSettings};
 use serde_json::Value;
 
+use crate::catalog::suite_schema;
 use crate::cli::args::{SchemaArgs, SchemaWhat};
 use crate::cli::failure::Failure;
 use crate::cli::output;
@@ -19,13 +20,13 @@ pub(super) fn run(args: &SchemaArgs) -> Result<Exit, Failure> {
 }
 
 /// The schema of one format.
-fn schema(what: SchemaWhat) -> Value {
+pub(in crate::cli) fn schema(what: SchemaWhat) -> Value {
     match what {
         SchemaWhat::Config => of::<ConfigFile>(),
         SchemaWhat::Journal => of::<Record>(),
         SchemaWhat::Report => of::<Model>(),
         SchemaWhat::Profile => profile::schema(),
-        SchemaWhat::Suite => Value::Null,
+        SchemaWhat::Suite => suite_schema(),
     }
 }
 
