@@ -23,3 +23,6 @@ pub use run::{run_scenarios, step_definitions};
 pub use slots::{Services, Slots};
 pub use world::World;
 pub use writer::Results;
+
+#[cfg(test)]
+mod tests;
