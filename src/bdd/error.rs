@@ -86,6 +86,18 @@ impl From<Reason> for StepError {
     }
 }
 
+impl From<crate::cluster::ClusterError> for StepError {
+    fn from(error: crate::cluster::ClusterError) -> Self {
+        Reason::from(error).into()
+    }
+}
+
+impl From<crate::tenant::TenantError> for StepError {
+    fn from(error: crate::tenant::TenantError) -> Self {
+        Reason::from(error).into()
+    }
+}
+
 /// Marks the text of a [`Raised`] among the texts of panics.
 const MARK: &str = "\u{1}plimsoll-reason:";
 

@@ -1,5 +1,6 @@
 //! From what the user asked for to a connection, or to a refusal.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -69,4 +70,26 @@ fn allow(platform: &Platform, context: &str) -> Result<(), ClusterError> {
         profile: platform.metadata.name.clone(),
         allowed: platform.spec.allowed_contexts.clone(),
     })
+}
+
+/// A client, without retries, with the credentials of another context of the same cluster. The file is by default
+/// that of the run.
+pub async fn identity_client(
+    cluster: &Cluster,
+    file: Option<&Path>,
+    context: &str,
+) -> Result<kube::Client, ClusterError> {
+    let own = (!cluster.kubeconfig().is_empty()).then(|| Path::new(cluster.kubeconfig()));
+    // KUBECONFIG may list several files, which only the environment can say.
+    let file = file.or_else(|| own.filter(|file| file.is_file()));
+    let (kubeconfig, place) = read(file)?;
+    let access = Access::choose(kubeconfig, &place, Some(context)).await?;
+    let other = Cluster::new(
+        Arc::clone(cluster.provider()),
+        access.context,
+        String::new(),
+        access.config,
+        cluster.request_timeout(),
+    )?;
+    Ok(other.raw())
 }

@@ -6,16 +6,18 @@ mod client;
 mod connect;
 mod error;
 mod labels;
+pub(crate) mod listing;
 mod objects;
 mod pods;
 mod provider;
+mod sweep;
 mod target;
 mod wait;
 
 pub use api_error::doing;
 pub use apply::{ApplyError, FIELD_MANAGER, apply, parse_manifests};
 pub use client::{ClockSkew, Cluster, NodeInfo, ServerInfo};
-pub use connect::{ConnectOptions, connect};
+pub use connect::{ConnectOptions, connect, identity_client};
 pub use error::{ClusterError, ErrorFamily};
 pub use labels::{
     EXPIRES_AT, MANAGED_BY, MANAGED_BY_VALUE, Ownership, RUN_LABEL, RunId, SCENARIO_ANNOTATION, TENANT_LABEL,
@@ -23,8 +25,11 @@ pub use labels::{
 pub use objects::{dynamic, reference};
 pub use pods::{explain as explain_pod, is_ready as pod_is_ready};
 pub use provider::{ImageDelivery, Kind, Provider};
+pub use sweep::{
+    Leftover, Selection as SweepSelection, Sweep, find as find_leftovers, remove as remove_leftovers,
+};
 pub use target::Target;
 pub use wait::{
-    StuckNamespace, WaitError, namespace_blockers, wait_for, wait_namespaces_gone, wait_pods_gone,
-    wait_pods_ready,
+    StuckNamespace, WaitError, namespace_blockers, wait_all, wait_allowed, wait_for, wait_namespaces_gone,
+    wait_pods_gone, wait_pods_ready,
 };

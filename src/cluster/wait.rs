@@ -6,10 +6,14 @@ use std::pin::pin;
 use std::time::Duration;
 
 use futures::StreamExt as _;
+use k8s_openapi::api::authorization::v1::{
+    ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec,
+};
 use k8s_openapi::api::core::v1::{Namespace, Pod};
+use kube::api::PostParams;
 use kube::runtime::WatchStreamExt as _;
 use kube::runtime::watcher::{self, Event, watcher};
-use kube::{Api, Resource, ResourceExt as _};
+use kube::{Api, Client, Resource, ResourceExt as _};
 use serde::de::DeserializeOwned;
 use thiserror::Error;
 use tokio::time::Instant;
@@ -165,6 +169,70 @@ where
         }
     })
     .await
+}
+
+/// Waits until every object of a set fulfils a condition; none at all is fine. `describe` says in one line why one
+/// does not.
+pub async fn wait_all<K>(
+    cluster: &Cluster,
+    api: Api<K>,
+    what: &str,
+    within: Duration,
+    holds: impl Fn(&K) -> bool,
+    describe: impl Fn(&K) -> String,
+) -> Result<(), ClusterError>
+where
+    K: Resource + Clone + DeserializeOwned + Debug + Send + 'static,
+{
+    watch_until(cluster, api, watcher::Config::default(), what, within, |seen| {
+        let waiting: Vec<String> = seen.values().filter(|object| !holds(object)).map(&describe).collect();
+        if waiting.is_empty() { Progress::Done(()) } else { Progress::Waiting(waiting) }
+    })
+    .await
+}
+
+/// Waits until the authorizer lets somebody create pods in a namespace: the sign that a role binding has reached
+/// it. There is nothing to watch, so it is asked again and again, ever more slowly.
+pub async fn wait_allowed(
+    cluster: &Cluster,
+    client: &Client,
+    namespace: &str,
+    within: Duration,
+) -> Result<(), ClusterError> {
+    let review = SelfSubjectAccessReview {
+        spec: SelfSubjectAccessReviewSpec {
+            resource_attributes: Some(ResourceAttributes {
+                namespace: Some(namespace.to_owned()),
+                verb: Some("create".to_owned()),
+                resource: Some("pods".to_owned()),
+                ..ResourceAttributes::default()
+            }),
+            ..SelfSubjectAccessReviewSpec::default()
+        },
+        ..SelfSubjectAccessReview::default()
+    };
+    let reviews: Api<SelfSubjectAccessReview> = Api::all(client.clone());
+    let deadline = Instant::now() + within;
+    let mut pause = Duration::from_millis(10);
+    loop {
+        let answer = reviews
+            .create(&PostParams::default(), &review)
+            .await
+            .map_err(|error| cluster.error(format!("ask about rights in {namespace}"), error))?;
+        let status = answer.status.unwrap_or_default();
+        if status.allowed {
+            return Ok(());
+        }
+        if Instant::now() >= deadline {
+            let what = format!("the right to create pods in {namespace}");
+            let reason = status.reason.filter(|reason| !reason.is_empty());
+            let last =
+                reason.map_or_else(|| "no rule grants it".to_owned(), |reason| format!("refused: {reason}"));
+            return Err(ended(&what, within, vec![last]).into());
+        }
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(Duration::from_millis(500));
+    }
 }
 
 /// Waits by one watch until all named pods of a namespace are Ready.

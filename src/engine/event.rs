@@ -29,7 +29,7 @@ pub enum StepStatus {
 }
 
 /// What a tenant is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum TenantRole {
     /// A subject of the run, onboarded the platform's way.

@@ -1,1 +1,23 @@
-//! The life cycle of throwaway tenants; onboarding adapters.
+//! Throwaway tenants: onboarded the platform's own way, shared, given a workload, removed.
+
+mod adapter;
+mod control;
+mod error;
+mod handle;
+mod inventory;
+mod placement;
+mod pool;
+mod settings;
+mod spec;
+mod workload;
+
+pub use error::TenantError;
+pub use handle::{Actor, Tenant};
+pub use inventory::{Inventory, InventoryItem};
+pub use pool::{CloseReport, Removal, TenantLease, TenantPool};
+pub use settings::{AgentImage, PoolSettings};
+pub use spec::{TenantSpec, Workload};
+pub use workload::{
+    AGENT_BINARY, AGENT_CONTAINER, DeclaredPath, Deployed, DeployedPod, DeployedService, Protocol,
+    TIER_LABEL, Tier, WORKLOAD_LABEL, agent_pod,
+};

@@ -1,0 +1,598 @@
+//! The tenants of a run: onboarded once, shared, removed at the end.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fmt;
+use std::ops::Deref;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use futures::StreamExt as _;
+use k8s_openapi::api::core::v1::{Namespace, ResourceQuota, ServiceAccount};
+use kube::Api;
+use kube::api::DeleteParams;
+use tokio::sync::{OnceCell, Semaphore};
+use tokio::time::Instant;
+
+use super::adapter::{self, Case, Lender};
+use super::handle::fill;
+use super::placement::Placement;
+use super::{Actor, PoolSettings, Tenant, TenantError, TenantSpec, Workload, control, workload};
+use crate::cluster::{self, Cluster, ImageDelivery, Ownership};
+use crate::engine::{Event, TenantRole};
+use crate::profile::{Identity, Onboarding};
+
+/// A tenant by its cell: whoever comes first onboards, the others wait for the same result.
+type Cell = Arc<OnceCell<Result<Arc<Tenant>, TenantError>>>;
+
+/// The tenants of a run. Cheap to clone.
+#[derive(Clone)]
+pub struct TenantPool {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    cluster: Cluster,
+    settings: PoolSettings,
+    ownership: Ownership,
+    state: Mutex<State>,
+    placement: OnceCell<Placement>,
+    delivery: OnceCell<ImageDelivery>,
+    onboarding: Semaphore,
+    closed: AtomicBool,
+}
+
+#[derive(Default)]
+struct State {
+    shared: HashMap<(String, TenantRole), Entry>,
+    exclusive: Vec<Cell>,
+    serial: BTreeMap<String, usize>,
+    lender: Lender,
+}
+
+#[derive(Clone, Default)]
+struct Entry {
+    cell: Cell,
+    leases: Arc<AtomicUsize>,
+}
+
+impl fmt::Debug for TenantPool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TenantPool").field("run", &self.inner.settings.run).finish_non_exhaustive()
+    }
+}
+
+/// A tenant on loan. Dropping it gives the tenant back; the pool removes it at the end of the run.
+#[derive(Debug)]
+pub struct TenantLease {
+    tenant: Arc<Tenant>,
+    leases: Arc<AtomicUsize>,
+    exclusive: bool,
+}
+
+impl TenantLease {
+    /// The tenant, to be kept as long as the lease.
+    pub const fn tenant(&self) -> &Arc<Tenant> {
+        &self.tenant
+    }
+
+    /// Whether it is this scenario's alone.
+    pub const fn is_exclusive(&self) -> bool {
+        self.exclusive
+    }
+}
+
+impl Deref for TenantLease {
+    type Target = Tenant;
+
+    fn deref(&self) -> &Tenant {
+        &self.tenant
+    }
+}
+
+impl Drop for TenantLease {
+    fn drop(&mut self) {
+        self.leases.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+/// What removing a tenant came to.
+#[derive(Clone, Debug)]
+pub struct Removal {
+    /// Its name.
+    pub tenant: String,
+    /// Its namespaces.
+    pub namespaces: Vec<String>,
+    /// From the first delete until nothing was left or the time was up.
+    pub took: Duration,
+    /// What is still there: reference and reason.
+    pub leftovers: Vec<(String, String)>,
+}
+
+/// What closing the pool came to.
+#[derive(Clone, Debug, Default)]
+pub struct CloseReport {
+    /// One a tenant.
+    pub removed: Vec<Removal>,
+    /// Everything that could not be removed: reference and reason.
+    pub leftovers: Vec<(String, String)>,
+}
+
+impl TenantPool {
+    /// A pool without tenants.
+    pub fn new(cluster: Cluster, settings: PoolSettings) -> Self {
+        let ownership = Ownership::of_run(settings.run.clone(), settings.lifetime);
+        let onboarding = Semaphore::new(settings.parallel.max(1));
+        let inner = Inner {
+            cluster,
+            settings,
+            ownership,
+            state: Mutex::default(),
+            placement: OnceCell::new(),
+            delivery: OnceCell::new(),
+            onboarding,
+            closed: AtomicBool::new(false),
+        };
+        Self { inner: Arc::new(inner) }
+    }
+
+    /// The cluster.
+    pub fn cluster(&self) -> &Cluster {
+        &self.inner.cluster
+    }
+
+    /// The run's id, profile and image.
+    pub fn settings(&self) -> &PoolSettings {
+        &self.inner.settings
+    }
+
+    /// Labels and annotations of the run, for what belongs to no tenant.
+    pub fn ownership(&self) -> &Ownership {
+        &self.inner.ownership
+    }
+
+    /// A tenant for a scenario: onboarded now if nobody asked before, else shared. The work itself is a task of
+    /// the pool's, so that a scenario that is cut off leaves no tenant half-made and spoils it for nobody.
+    pub async fn acquire(&self, spec: TenantSpec) -> Result<TenantLease, TenantError> {
+        let (entry, id_suffix) = self.entry(&spec);
+        entry.leases.fetch_add(1, Ordering::AcqRel);
+        let guard = LeaseCount(Arc::clone(&entry.leases));
+
+        let pool = self.clone();
+        let task_spec = spec.clone();
+        let cell = Arc::clone(&entry.cell);
+        let task = tokio::spawn(async move {
+            let tenant = cell.get_or_init(|| pool.onboard(&task_spec, id_suffix)).await.clone()?;
+            if task_spec.workload == Workload::ThreeTier {
+                tenant.workload.get_or_init(|| pool.deploy(&tenant)).await.clone()?;
+            }
+            Ok(tenant)
+        });
+        let tenant = task.await.map_err(|error| TenantError::TooSlow {
+            tenant: spec.name.clone(),
+            within: Duration::ZERO,
+            last: format!("its task ended: {error}"),
+        })??;
+        let leases = guard.into_inner();
+        Ok(TenantLease { tenant, leases, exclusive: spec.exclusive })
+    }
+
+    /// Many tenants at one time.
+    pub async fn acquire_all(
+        &self,
+        specs: impl IntoIterator<Item = TenantSpec>,
+    ) -> Result<Vec<TenantLease>, TenantError> {
+        futures::future::try_join_all(specs.into_iter().map(|spec| self.acquire(spec))).await
+    }
+
+    /// How many scenarios hold a shared tenant.
+    pub fn leases(&self, name: &str, role: TenantRole) -> usize {
+        self.state()
+            .shared
+            .get(&(name.to_owned(), role))
+            .map_or(0, |entry| entry.leases.load(Ordering::Acquire))
+    }
+
+    /// Removes a tenant of a scenario's own at once, and waits until nothing is left of it.
+    pub async fn offboard(&self, lease: TenantLease) -> Result<Removal, TenantError> {
+        let tenant = Arc::clone(&lease.tenant);
+        drop(lease);
+        let mut state = self.state();
+        state.exclusive.retain(|cell| !holds(cell, &tenant));
+        state.shared.retain(|_, entry| !holds(&entry.cell, &tenant));
+        drop(state);
+        let within = self.inner.settings.platform.platform.spec.deadlines.namespace_removed.get();
+        self.remove(&tenant, within).await
+    }
+
+    /// Removes every tenant, all at one time, and waits until nothing is left or the time is up. Nothing can be
+    /// acquired afterwards.
+    pub async fn close(&self, within: Duration) -> CloseReport {
+        self.inner.closed.store(true, Ordering::Release);
+        let cells: Vec<Cell> = {
+            let mut state = self.state();
+            let shared = std::mem::take(&mut state.shared).into_values().map(|entry| entry.cell);
+            shared.chain(std::mem::take(&mut state.exclusive)).collect()
+        };
+        let tenants: Vec<Arc<Tenant>> =
+            cells.iter().filter_map(|cell| cell.get()?.as_ref().ok().map(Arc::clone)).collect();
+        let parallel = self.inner.settings.parallel.max(1);
+        let mut removals = futures::stream::iter(tenants)
+            .map(|tenant| async move {
+                let removal = self.remove(&tenant, within).await;
+                (tenant, removal)
+            })
+            .buffer_unordered(parallel);
+        let mut report = CloseReport::default();
+        while let Some((tenant, removal)) = removals.next().await {
+            match removal {
+                Ok(removal) => {
+                    report.leftovers.extend(removal.leftovers.iter().cloned());
+                    report.removed.push(removal);
+                }
+                Err(error) => {
+                    for namespace in tenant.namespaces() {
+                        let leftover = (format!("v1/Namespace {namespace}"), error.to_string());
+                        self.emit_leftover(&leftover);
+                        report.leftovers.push(leftover);
+                    }
+                }
+            }
+        }
+        drop(removals);
+        report.removed.sort_by(|a, b| a.tenant.cmp(&b.tenant));
+        report.leftovers.sort();
+        report
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.inner.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn entry(&self, spec: &TenantSpec) -> (Entry, Option<usize>) {
+        let mut state = self.state();
+        if spec.exclusive {
+            let serial = state.serial.entry(spec.name.clone()).or_default();
+            *serial += 1;
+            let serial = *serial;
+            let entry = Entry::default();
+            state.exclusive.push(Arc::clone(&entry.cell));
+            (entry, Some(serial))
+        } else {
+            (state.shared.entry((spec.name.clone(), spec.role)).or_default().clone(), None)
+        }
+    }
+
+    async fn onboard(&self, spec: &TenantSpec, serial: Option<usize>) -> Result<Arc<Tenant>, TenantError> {
+        if self.inner.closed.load(Ordering::Acquire) {
+            return Err(TenantError::Closed { tenant: spec.name.clone() });
+        }
+        let _permit = self.inner.onboarding.acquire().await;
+        let within = self.inner.settings.platform.platform.spec.deadlines.tenant_ready.get();
+        match tokio::time::timeout(within, self.onboard_now(spec, serial)).await {
+            Ok(result) => result,
+            Err(_) => Err(TenantError::TooSlow {
+                tenant: spec.name.clone(),
+                within,
+                last: "the onboarding path had not ended".to_owned(),
+            }),
+        }
+    }
+
+    async fn onboard_now(
+        &self,
+        spec: &TenantSpec,
+        serial: Option<usize>,
+    ) -> Result<Arc<Tenant>, TenantError> {
+        let settings = &self.inner.settings;
+        let tenancy = &settings.platform.platform.spec.tenancy;
+        let control = spec.role == TenantRole::Control;
+        let existing = match (&tenancy.onboarding, control) {
+            (Onboarding::Existing(adapter), false) => {
+                Some(self.state().lender.lend(adapter, &spec.name)?.clone())
+            }
+            _ => None,
+        };
+        let own_id = || match serial {
+            Some(serial) => format!("plim-{}-{}-{serial}", settings.run, spec.name),
+            // In front, since what follows a tenant's id is taken for somebody or something of its own.
+            None if control => format!("plim-{}-control-{}", settings.run, spec.name),
+            None => format!("plim-{}-{}", settings.run, spec.name),
+        };
+        let id = existing.as_ref().map_or_else(own_id, |tenant| tenant.name.clone());
+        let placeholders = BTreeMap::from([
+            ("tenant".to_owned(), id.clone()),
+            ("name".to_owned(), spec.name.clone()),
+            ("run".to_owned(), settings.run.to_string()),
+        ]);
+        let namespaces: Vec<String> = match &existing {
+            _ if control => vec![id.clone()],
+            Some(tenant) if !tenant.namespaces.is_empty() => tenant.namespaces.clone(),
+            _ => tenancy.namespaces.iter().map(|pattern| fill(pattern, &placeholders)).collect(),
+        };
+        let ownership = self.inner.ownership.of_tenant(id.clone());
+        let adapter_name = if control { "control" } else { tenancy.onboarding.name() };
+        let case = Case {
+            cluster: &self.inner.cluster,
+            settings,
+            name: &spec.name,
+            id: &id,
+            namespaces: &namespaces,
+            placeholders: &placeholders,
+            ownership: &ownership,
+        };
+
+        let started = Instant::now();
+        let brought_in = async {
+            if control {
+                for namespace in &namespaces {
+                    control::create(&self.inner.cluster, &ownership, namespace).await?;
+                }
+            } else {
+                adapter::onboard(&case).await?;
+            }
+            let (admin, viewer) = if control {
+                (self.harness(), Some(self.harness()))
+            } else {
+                let identities = &tenancy.identities;
+                let viewer = match &identities.viewer {
+                    Some(identity) => Some(self.actor(identity, &placeholders).await?),
+                    None => None,
+                };
+                (self.actor(&identities.admin, &placeholders).await?, viewer)
+            };
+            for namespace in &namespaces {
+                self.settle(&spec.name, namespace, &admin, control).await?;
+            }
+            Ok((admin, viewer))
+        }
+        .await;
+        let (admin, viewer) = match brought_in {
+            Ok(actors) => actors,
+            Err(error) => {
+                // Half a tenant is nobody's: ask for its removal at once; `cleanup` finds what resists.
+                if existing.is_none() {
+                    let _ = self.ask_for_removal(&case, control).await;
+                }
+                return Err(error);
+            }
+        };
+        let onboarding = if existing.is_some() { Duration::ZERO } else { started.elapsed() };
+
+        self.inner.settings.events.emit(Event::TenantReady {
+            name: spec.name.clone(),
+            role: spec.role,
+            namespaces: namespaces.clone(),
+            adapter: adapter_name.to_owned(),
+            took_ms: millis(onboarding),
+        });
+        Ok(Arc::new(Tenant {
+            name: spec.name.clone(),
+            id: id.clone(),
+            role: spec.role,
+            adapter: adapter_name,
+            namespaces: namespaces.clone(),
+            admin,
+            viewer,
+            ownership: ownership.clone(),
+            placeholders: placeholders.clone(),
+            onboarding,
+            cluster: self.inner.cluster.clone(),
+            workload: OnceCell::new(),
+        }))
+    }
+
+    /// The harness itself, as an actor of a control tenant.
+    fn harness(&self) -> Actor {
+        Actor {
+            name: "the harness".to_owned(),
+            user: None,
+            groups: Vec::new(),
+            client: self.inner.cluster.raw(),
+        }
+    }
+
+    async fn actor(
+        &self,
+        identity: &Identity,
+        placeholders: &BTreeMap<String, String>,
+    ) -> Result<Actor, TenantError> {
+        let doing = || TenantError::cluster("act as a role of the tenant");
+        match identity {
+            Identity::Impersonate(who) => {
+                let mut who = who.clone();
+                who.user = fill(&who.user, placeholders);
+                who.groups = who.groups.iter().map(|group| fill(group, placeholders)).collect();
+                let client = self.inner.cluster.impersonate(&who).map_err(doing())?;
+                Ok(Actor { name: who.user.clone(), user: Some(who.user), groups: who.groups, client })
+            }
+            Identity::Kubeconfig(who) => {
+                let directory = &self.inner.settings.platform.directory;
+                let file = who.file.as_ref().map(|file| directory.join(fill(file, placeholders)));
+                let context = fill(&who.context, placeholders);
+                let client = cluster::identity_client(&self.inner.cluster, file.as_deref(), &context)
+                    .await
+                    .map_err(doing())?;
+                Ok(Actor { name: context, user: None, groups: Vec::new(), client })
+            }
+        }
+    }
+
+    /// Waits until a namespace can be used: its default service account is there (pods are refused without),
+    /// each quota has been counted once (creates are refused until then), and the admin's rights are acted upon.
+    async fn settle(
+        &self,
+        tenant: &str,
+        namespace: &str,
+        admin: &Actor,
+        control: bool,
+    ) -> Result<(), TenantError> {
+        let deadlines = &self.inner.settings.platform.platform.spec.deadlines;
+        let cluster = &self.inner.cluster;
+        let doing = || TenantError::cluster(format!("onboard tenant {tenant}"));
+        let account_there = format!("the default service account of {namespace}");
+        let quotas_counted = format!("the quotas of {namespace} to be counted");
+        let accounts: Api<ServiceAccount> = Api::namespaced(cluster.client(), namespace);
+        let account = cluster::wait_for(
+            cluster,
+            accounts,
+            "default",
+            &account_there,
+            deadlines.tenant_ready.get(),
+            |account| account.is_some(),
+            |_| "it is not there; the service account controller makes it".to_owned(),
+        );
+        let quotas: Api<ResourceQuota> = Api::namespaced(cluster.client(), namespace);
+        let quotas = cluster::wait_all(
+            cluster,
+            quotas,
+            &quotas_counted,
+            deadlines.quota_settled.get(),
+            |quota| quota.status.as_ref().is_some_and(|status| status.used.is_some()),
+            |quota| format!("quota {} has not been counted", quota.metadata.name.clone().unwrap_or_default()),
+        );
+        let rights = async {
+            if control {
+                return Ok(());
+            }
+            cluster::wait_allowed(cluster, &admin.client, namespace, deadlines.rights_convergence.get()).await
+        };
+        futures::try_join!(async { account.await.map(drop) }, quotas, rights).map_err(doing())?;
+        Ok(())
+    }
+
+    async fn deploy(&self, tenant: &Arc<Tenant>) -> Result<Arc<workload::Deployed>, TenantError> {
+        let placement = self.placement().await?;
+        let delivery = self.delivery().await?;
+        workload::deploy(tenant, &self.inner.settings, placement, delivery).await.map(Arc::new)
+    }
+
+    /// Which tier goes to which node.
+    pub(super) async fn placement(&self) -> Result<&Placement, TenantError> {
+        self.inner
+            .placement
+            .get_or_try_init(|| async {
+                let nodes = self.inner.cluster.nodes().await.map_err(TenantError::cluster("choose nodes"))?;
+                Placement::choose(&nodes)
+            })
+            .await
+    }
+
+    /// Brings the agent's image to the nodes, once.
+    pub async fn delivery(&self) -> Result<ImageDelivery, TenantError> {
+        self.inner
+            .delivery
+            .get_or_try_init(|| async {
+                let provider = self.inner.cluster.provider();
+                match &self.inner.settings.image.archive {
+                    Some(archive) if provider.loads_images() => {
+                        let doing = TenantError::cluster("bring the agent's image to the nodes");
+                        provider.load_image(archive).await.map_err(doing)
+                    }
+                    _ => Ok(ImageDelivery::ByReference),
+                }
+            })
+            .await
+            .copied()
+    }
+
+    async fn ask_for_removal(&self, case: &Case<'_>, control: bool) -> Result<(), TenantError> {
+        if !control {
+            return adapter::offboard(case).await;
+        }
+        let namespaces: Api<Namespace> = Api::all(self.inner.cluster.client());
+        for name in case.namespaces {
+            match namespaces.delete(name, &DeleteParams::background()).await {
+                Ok(_) => {}
+                Err(kube::Error::Api(status)) if status.is_not_found() => {}
+                Err(error) => {
+                    let error = self.inner.cluster.error(format!("delete namespace {name}"), error);
+                    return Err(TenantError::cluster("remove the control tenant")(error));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn remove(&self, tenant: &Tenant, within: Duration) -> Result<Removal, TenantError> {
+        let started = Instant::now();
+        let case = Case {
+            cluster: &self.inner.cluster,
+            settings: &self.inner.settings,
+            name: tenant.name(),
+            id: tenant.id(),
+            namespaces: tenant.namespaces(),
+            placeholders: &tenant.placeholders,
+            ownership: tenant.ownership(),
+        };
+        let mut removal = Removal {
+            tenant: tenant.name().to_owned(),
+            namespaces: tenant.namespaces().to_vec(),
+            took: Duration::ZERO,
+            leftovers: Vec::new(),
+        };
+        if tenant.adapter() == "existing" {
+            // It stays; only what the run put into it goes.
+            let runs = cluster::SweepSelection::Runs([self.inner.settings.run.to_string()].into());
+            let doing = || TenantError::cluster(format!("empty tenant {}", tenant.name()));
+            let found = cluster::find_leftovers(&self.inner.cluster, &runs).await.map_err(doing())?;
+            let own: Vec<_> = found
+                .meant
+                .into_iter()
+                .filter(|leftover| leftover.tenant.as_deref() == Some(tenant.id()))
+                .collect();
+            let kept = cluster::remove_leftovers(&self.inner.cluster, &own, within).await.map_err(doing())?;
+            removal.leftovers =
+                kept.into_iter().map(|kept| (kept.reference, kept.stuck.unwrap_or_default())).collect();
+        } else {
+            self.ask_for_removal(&case, tenant.role() == TenantRole::Control).await?;
+            let left = within.saturating_sub(started.elapsed());
+            let stuck = cluster::wait_namespaces_gone(&self.inner.cluster, tenant.namespaces(), None, left)
+                .await
+                .map_err(TenantError::cluster(format!("remove tenant {}", tenant.name())))?;
+            removal.leftovers =
+                stuck.into_iter().map(|stuck| (format!("v1/Namespace {}", stuck.name), stuck.why)).collect();
+        }
+        removal.took = started.elapsed();
+        let events = &self.inner.settings.events;
+        events.emit(Event::TenantRemoved {
+            name: removal.tenant.clone(),
+            namespaces: removal.namespaces.clone(),
+            took_ms: millis(removal.took),
+        });
+        for leftover in &removal.leftovers {
+            self.emit_leftover(leftover);
+        }
+        Ok(removal)
+    }
+
+    fn emit_leftover(&self, (reference, why): &(String, String)) {
+        self.inner.settings.events.emit(Event::Leftover { reference: reference.clone(), why: why.clone() });
+    }
+}
+
+/// Gives a lease back if its holder is cut off while it waits.
+struct LeaseCount(Arc<AtomicUsize>);
+
+impl LeaseCount {
+    fn into_inner(self) -> Arc<AtomicUsize> {
+        let leases = Arc::clone(&self.0);
+        // The lease that is made of it will count down in its place.
+        leases.fetch_add(1, Ordering::AcqRel);
+        leases
+    }
+}
+
+impl Drop for LeaseCount {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+fn holds(cell: &Cell, tenant: &Arc<Tenant>) -> bool {
+    matches!(cell.get(), Some(Ok(held)) if Arc::ptr_eq(held, tenant))
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
