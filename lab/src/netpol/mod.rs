@@ -5,10 +5,12 @@
 //! What the standard leaves open is decided in `README.md` beside this file.
 
 mod address;
+mod admission;
 mod compile;
 mod convert;
 mod model;
 mod nft;
+mod plugin;
 mod render;
 mod ruleset;
 mod run;
@@ -24,6 +26,7 @@ pub use model::{
     Policy, Port, PortTarget, Ports, Protocol, Rule, Selector, Snapshot,
 };
 pub use nft::{Nft, NftError};
+pub use plugin::{plugin, plugin_configuration};
 pub use ruleset::{Fate, PeerMatch, PodChain, PolicyChain, PortMatch, PortRange, RuleMatch, Ruleset, TABLE};
 pub use run::{NetpolError, NetpolOptions, Status, run};
 pub use state::{Kind, State};

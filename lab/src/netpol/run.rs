@@ -12,15 +12,21 @@ use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Api, Client, Config};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
-use tokio::time::{timeout, timeout_at};
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::sleep_until;
 use tracing::{debug, info, warn};
 
+use super::admission::{self, Answer, Newcomer};
 use super::{Cidr, Kind, Nft, NftError, NodeView, Ruleset, State, compile};
 
 /// Changes that come within this time of each other go in together.
 const DEBOUNCE: Duration = Duration::from_millis(4);
 /// How long to wait after a ruleset was refused.
 const RETRY: Duration = Duration::from_millis(500);
+/// How long a newcomer may wait for its rules before its plugin is told to try again.
+const ADMISSION: Duration = Duration::from_secs(10);
+/// With nothing to do, any time will do.
+const LONG: Duration = Duration::from_secs(3600);
 /// How long to wait before a watch is taken up again, at first and at most.
 const RECONNECT: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
 
@@ -35,14 +41,23 @@ pub struct NetpolOptions {
     pub pod_ranges: Vec<Cidr>,
     /// Kept up to date with a [`Status`] in JSON after each change of rules, if given.
     pub status: Option<PathBuf>,
+    /// Where the CNI plugin announces new pods, if it does: see [`plugin()`](super::plugin()).
+    pub admission: Option<PathBuf>,
     /// The `nft` program.
     pub nft: PathBuf,
 }
 
 impl NetpolOptions {
-    /// With `nft` from PATH and no status file.
+    /// With `nft` from PATH, no status file and no admission socket.
     pub fn new(node: impl Into<String>, kubeconfig: impl Into<PathBuf>, pod_ranges: Vec<Cidr>) -> Self {
-        Self { node: node.into(), kubeconfig: kubeconfig.into(), pod_ranges, status: None, nft: "nft".into() }
+        Self {
+            node: node.into(),
+            kubeconfig: kubeconfig.into(),
+            pod_ranges,
+            status: None,
+            admission: None,
+            nft: "nft".into(),
+        }
     }
 }
 
@@ -97,6 +112,14 @@ pub enum NetpolError {
         /// Why.
         source: std::io::Error,
     },
+    /// The admission socket cannot be made.
+    #[error("listen on {path}")]
+    Socket {
+        /// The socket.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
     /// A watch ended, which watches never do by themselves.
     #[error("a watch ended")]
     WatchEnded,
@@ -115,33 +138,79 @@ pub async fn run(options: NetpolOptions) -> Result<(), NetpolError> {
     let mut force = InForce { options: &options, nft, ruleset: None, generation: 0 };
     force.replace(Ruleset::closed(view.pod_ranges.clone()), false, Instant::now()).await?;
 
+    let mut requests = match &options.admission {
+        Some(path) => {
+            admission::listen(path).map_err(|source| NetpolError::Socket { path: path.clone(), source })?
+        }
+        None => mpsc::channel(1).1,
+    };
     let client = client(&options).await?;
     let mut events = std::pin::pin!(events(client));
     let mut state = State::default();
+    let mut waiting: Vec<Waiting> = Vec::new();
     // Since when the rules in force have been behind what is known, if they are.
     let mut behind: Option<Instant> = None;
     loop {
-        let wait = if behind.is_some() { RETRY } else { Duration::MAX };
-        if let Ok(event) = timeout(wait, events.next()).await {
-            if state.apply(&event.ok_or(NetpolError::WatchEnded)?) {
+        let idle = behind.is_none() && waiting.is_empty();
+        let mut until = Instant::now() + if idle { LONG } else { RETRY };
+        // Waits for something to happen, then a little more for what happens with it.
+        loop {
+            let changed = tokio::select! {
+                event = events.next() => state.apply(&event.ok_or(NetpolError::WatchEnded)?),
+                Some((newcomer, reply)) = requests.recv() => {
+                    let changed = state.announce(&newcomer.uid, newcomer.addresses.clone());
+                    waiting.push(Waiting { newcomer, reply, since: Instant::now() });
+                    changed
+                }
+                () = sleep_until(until.into()) => break,
+            };
+            if changed {
                 behind.get_or_insert_with(Instant::now);
             }
-            let window = Instant::now() + DEBOUNCE;
-            while let Ok(event) = timeout_at(window.into(), events.next()).await {
-                if state.apply(&event.ok_or(NetpolError::WatchEnded)?) {
-                    behind.get_or_insert_with(Instant::now);
+            until = until.min(Instant::now() + DEBOUNCE);
+        }
+        let Some(snapshot) = state.snapshot() else { continue };
+        if let Some(since) = behind {
+            match force.replace(compile(&snapshot, &view), true, since).await {
+                Ok(()) => behind = None,
+                // The old rules stay in force until the new ones are in, and no new pod is in the old ones.
+                Err(NetpolError::Nft(error)) => {
+                    warn!(error = &error as &dyn std::error::Error, "rules not replaced, trying again");
                 }
+                Err(error) => return Err(error),
             }
         }
-        let (Some(since), Some(snapshot)) = (behind, state.snapshot()) else { continue };
-        match force.replace(compile(&snapshot, &view), true, since).await {
-            Ok(()) => behind = None,
-            // The old rules stay in force until the new ones are in, and no new pod is in the old ones.
-            Err(NetpolError::Nft(error)) => {
-                warn!(error = &error as &dyn std::error::Error, "rules not replaced, trying again");
-            }
-            Err(error) => return Err(error),
-        }
+        waiting =
+            waiting.into_iter().filter_map(|waiting| waiting.settle(&state, behind.is_none())).collect();
+    }
+}
+
+/// A newcomer whose plugin waits for an answer.
+struct Waiting {
+    newcomer: Newcomer,
+    reply: oneshot::Sender<Answer>,
+    since: Instant,
+}
+
+impl Waiting {
+    /// Answers if there is an answer by now.
+    fn settle(self, state: &State, in_force: bool) -> Option<Self> {
+        let error = if in_force && state.knows_pod(&self.newcomer.uid) {
+            None
+        } else if self.since.elapsed() > ADMISSION {
+            let pod = &self.newcomer.pod;
+            warn!(pod, in_force, "newcomer turned away");
+            Some(if in_force {
+                "the API does not tell of this pod"
+            } else {
+                "its rules could not be put in force"
+            })
+        } else {
+            return Some(self);
+        };
+        // A plugin that has given up meanwhile will ask again.
+        drop(self.reply.send(Answer { error: error.map(str::to_owned) }));
+        None
     }
 }
 

@@ -2,6 +2,7 @@
 //! never inherits from the old one.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 use k8s_openapi::api::core::v1 as core;
 use k8s_openapi::api::networking::v1 as api;
@@ -16,6 +17,15 @@ pub struct State {
     namespaces: Tracked<Namespace>,
     pods: Tracked<Pod>,
     policies: Tracked<Policy>,
+    /// By uid, pods whose addresses are known from the CNI plugin before the API tells them.
+    newcomers: BTreeMap<String, Newcomer>,
+}
+
+#[derive(Debug)]
+struct Newcomer {
+    addresses: Vec<IpAddr>,
+    /// What the API told when the newcomer was announced. As long as it tells that, it is behind.
+    outdated: Vec<IpAddr>,
 }
 
 /// A watch event of one of the kinds.
@@ -35,9 +45,53 @@ impl State {
     pub fn apply(&mut self, event: &Kind) -> bool {
         match event {
             Kind::Namespace(event) => self.namespaces.apply(event),
-            Kind::Pod(event) => self.pods.apply(event),
+            Kind::Pod(event) => {
+                let changed = self.pods.apply(event);
+                if let watcher::Event::Delete(object) = event {
+                    self.newcomers.remove(&uid(object));
+                }
+                if changed {
+                    self.forget_newcomers();
+                }
+                changed
+            }
             Kind::Policy(event) => self.policies.apply(event),
         }
+    }
+
+    /// Takes in the addresses of a pod that is about to start; true if the snapshot may have changed by it.
+    pub fn announce(&mut self, uid: &str, mut addresses: Vec<IpAddr>) -> bool {
+        addresses.sort_unstable();
+        let outdated = self.pods.objects.get(uid).map(|pod| pod.addresses.clone()).unwrap_or_default();
+        if outdated == addresses {
+            return false;
+        }
+        self.newcomers.insert(uid.to_owned(), Newcomer { addresses, outdated });
+        true
+    }
+
+    /// True if the pod has been heard of by the watch.
+    pub fn knows_pod(&self, uid: &str) -> bool {
+        self.pods.listed && self.pods.objects.contains_key(uid)
+    }
+
+    /// Once the API tells something new of a pod, that counts. A newcomer that it does not tell of yet stays,
+    /// since the plugin may be faster than the watch.
+    fn forget_newcomers(&mut self) {
+        let pods = &self.pods.objects;
+        self.newcomers.retain(|uid, newcomer| {
+            pods.get(uid).is_none_or(|pod| !pod.finished && pod.addresses == newcomer.outdated)
+        });
+    }
+
+    fn pods(&self) -> Vec<Pod> {
+        let mut pods: Vec<Pod> = self.pods.objects.values().cloned().collect();
+        for pod in &mut pods {
+            if let Some(newcomer) = self.newcomers.get(&pod.uid) {
+                pod.addresses.clone_from(&newcomer.addresses);
+            }
+        }
+        pods
     }
 
     /// The cluster, once every kind has been listed in full; until then nothing is certain, not even
@@ -46,7 +100,7 @@ impl State {
         let complete = self.namespaces.listed && self.pods.listed && self.policies.listed;
         complete.then(|| Snapshot {
             namespaces: self.namespaces.objects.values().cloned().collect(),
-            pods: self.pods.objects.values().cloned().collect(),
+            pods: self.pods(),
             policies: self.policies.objects.values().cloned().collect(),
         })
     }

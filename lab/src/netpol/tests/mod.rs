@@ -6,6 +6,7 @@ mod fixtures;
 mod interpret;
 mod nft;
 mod packets;
+mod plugin;
 mod property;
 mod semantics;
 mod snapshots;

@@ -5,6 +5,7 @@ use k8s_openapi::api::networking::v1::NetworkPolicy;
 use kube::runtime::watcher::Event;
 
 use super::super::{Kind, State};
+use super::fixtures::{ip, labels};
 
 fn pod(uid: &str, address: &str) -> core::Pod {
     serde_yaml::from_str(&format!(
@@ -61,4 +62,50 @@ fn relisting_replaces_as_a_whole() {
     assert_eq!(uids(&state), ["gone"], "the old list counts until the new one is whole");
     assert!(state.apply(&Kind::Pod(Event::InitDone)));
     assert_eq!(uids(&state), ["here"]);
+}
+
+fn addresses(state: &State) -> Vec<String> {
+    let pods = state.snapshot().expect("complete").pods;
+    pods.into_iter().flat_map(|pod| pod.addresses).map(|address| address.to_string()).collect()
+}
+
+fn without_address(uid: &str) -> core::Pod {
+    core::Pod { status: None, ..pod(uid, "") }
+}
+
+#[test]
+fn newcomer_has_its_address_before_the_api_tells() {
+    let mut state = listed();
+    assert!(state.announce("1", vec![ip("198.18.1.2")]), "before its object is heard of");
+    assert!(!state.knows_pod("1"));
+    state.apply(&Kind::Pod(Event::Apply(without_address("1"))));
+    assert!(state.knows_pod("1"));
+    assert_eq!(addresses(&state), ["198.18.1.2"]);
+    state.apply(&Kind::Pod(Event::Apply(pod("1", "198.18.1.2"))));
+    assert_eq!(addresses(&state), ["198.18.1.2"]);
+    state.apply(&Kind::Pod(Event::Apply(pod("1", "198.18.1.9"))));
+    assert_eq!(addresses(&state), ["198.18.1.9"], "what the API tells later counts");
+}
+
+#[test]
+fn new_sandbox_of_a_known_pod_replaces_its_address() {
+    let mut state = listed();
+    state.apply(&Kind::Pod(Event::Apply(pod("1", "198.18.1.2"))));
+    assert!(!state.announce("1", vec![ip("198.18.1.2")]), "nothing new");
+    assert!(state.announce("1", vec![ip("198.18.1.3")]));
+    assert_eq!(addresses(&state), ["198.18.1.3"]);
+    let mut relabelled = pod("1", "198.18.1.2");
+    relabelled.metadata.labels = Some(labels(&[("a", "b")]));
+    state.apply(&Kind::Pod(Event::Apply(relabelled)));
+    assert_eq!(addresses(&state), ["198.18.1.3"], "a change that still tells the old address");
+}
+
+#[test]
+fn newcomer_that_ends_leaves_nothing() {
+    let mut state = listed();
+    state.apply(&Kind::Pod(Event::Apply(without_address("1"))));
+    state.announce("1", vec![ip("198.18.1.2")]);
+    state.apply(&Kind::Pod(Event::Delete(without_address("1"))));
+    state.apply(&Kind::Pod(Event::Apply(without_address("1"))));
+    assert_eq!(addresses(&state), [""; 0]);
 }
