@@ -181,9 +181,9 @@ warm_go_in_background() {
   mkdir -p "$logs"
   # shellcheck disable=SC2016 # expands in the child
   setsid nice -n 19 bash -c '
-    export CGO_ENABLED=0
-    for module in lab/components/*/go.mod; do
-      (cd "$(dirname "$module")" && go list -export -deps -trimpath tool >/dev/null)
+    export CGO_ENABLED=0 GOWORK=off
+    for module in kubernetes etcd coredns cni-plugins; do
+      (cd "lab/components/$module" && go list -export -deps -trimpath -buildvcs=false tool >/dev/null)
     done' >"$logs/warming-go.log" 2>&1 </dev/null &
   background+=($!)
 }

@@ -17,5 +17,8 @@ fn the_files_are_what_the_code_says() {
             stale.push(path);
         }
     }
-    assert!(stale.is_empty(), "not what the code says, run UPDATE_REFERENCE=1 cargo test --test reference: {stale:?}");
+    assert!(
+        stale.is_empty(),
+        "not what the code says, run UPDATE_REFERENCE=1 cargo test --test reference: {stale:?}"
+    );
 }

@@ -69,6 +69,8 @@ pub(super) fn plan(
     platform: &LoadedPlatform,
     terminal: Terminal,
 ) -> Result<Plan, Failure> {
+    let request = PlanRequest { selection, deadline: platform.platform.spec.deadlines.scenario.into() };
+    let plan = catalog.plan(&request).map_err(|error| Failure::diagnostic(Exit::Usage, error))?;
     let blocking: Vec<Finding> = findings(catalog)?.into_iter().filter(Finding::blocks_run).collect();
     if !blocking.is_empty() {
         let shown = blocking.get(..MOST_FINDINGS).unwrap_or(&blocking);
@@ -80,8 +82,6 @@ pub(super) fn plan(
         .hint("`plimsoll lint` shows all of them, and `plimsoll explain CODE` says what each means")
         .into());
     }
-    let request = PlanRequest { selection, deadline: platform.platform.spec.deadlines.scenario.into() };
-    let plan = catalog.plan(&request).map_err(|error| Failure::diagnostic(Exit::Usage, error))?;
     if plan.scenarios.is_empty() {
         return Err(Failure::nothing_selected("nothing was selected: no scenario meets all the criteria")
             .hint("`plimsoll list scenarios` shows what there is")

@@ -36,6 +36,21 @@ impl Failure {
         Self { exit, report: Some(Report::new(diagnostic)) }
     }
 
+    /// An error with its causes, and what to do where there is something.
+    pub(super) fn with_hint(
+        exit: Exit,
+        hint: Option<String>,
+        error: impl Error + Send + Sync + 'static,
+    ) -> Self {
+        let sentence = Sentence {
+            exit,
+            message: error.to_string(),
+            cause: error.source().map(|cause| chain(cause).into()),
+            hint,
+        };
+        sentence.into()
+    }
+
     /// A diagnostic with places in a file, as the YAML reader makes them.
     pub(super) const fn located(exit: Exit, report: Report) -> Self {
         Self { exit, report: Some(report) }
@@ -48,6 +63,18 @@ impl Failure {
         }
         self.exit
     }
+}
+
+/// An error and its causes in one line.
+fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        next = cause.source();
+    }
+    text
 }
 
 impl From<Sentence> for Failure {

@@ -1,5 +1,6 @@
 //! The command line: arguments as typed (`args`), settings as resolved (`settings`), one file a command.
 
+mod access;
 mod args;
 mod catalog;
 mod commands;

@@ -17,6 +17,17 @@ pub struct ConnectOptions {
     pub ci: bool,
     /// How long one request may take; by default what the profile says.
     pub request_timeout: Option<Duration>,
+    /// As whom to act instead.
+    pub impersonate: Option<Impersonate>,
+}
+
+/// Somebody to act as: `--as` and `--as-group`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Impersonate {
+    /// The user.
+    pub user: String,
+    /// Its groups.
+    pub groups: Vec<String>,
 }
 
 /// Connects to a cluster, or refuses to. Nothing is sent to the API server yet.
@@ -25,7 +36,7 @@ pub async fn connect(
     platform: &Platform,
     options: &ConnectOptions,
 ) -> Result<Cluster, ClusterError> {
-    let (provider, kubeconfig, access): (Arc<dyn Provider>, String, Access) = match target {
+    let (provider, kubeconfig, mut access): (Arc<dyn Provider>, String, Access) = match target {
         Target::Kubeconfig { file, context } => {
             let (kubeconfig, place) = read(file.as_deref())?;
             if options.ci && context.is_none() {
@@ -55,6 +66,10 @@ pub async fn connect(
     };
     if options.mutating {
         allow(platform, &access.context)?;
+    }
+    if let Some(other) = &options.impersonate {
+        access.config.auth_info.impersonate = Some(other.user.clone());
+        access.config.auth_info.impersonate_groups = Some(other.groups.clone());
     }
     let timeout = options.request_timeout.unwrap_or_else(|| platform.spec.deadlines.api_request.get());
     Cluster::new(provider, access.context, kubeconfig, access.config, timeout)

@@ -17,7 +17,7 @@ mod wait;
 pub use api_error::doing;
 pub use apply::{ApplyError, FIELD_MANAGER, apply, parse_manifests};
 pub use client::{ClockSkew, Cluster, NodeInfo, ServerInfo};
-pub use connect::{ConnectOptions, connect, identity_client};
+pub use connect::{ConnectOptions, Impersonate, connect, identity_client};
 pub use error::{ClusterError, ErrorFamily};
 pub use labels::{
     EXPIRES_AT, MANAGED_BY, MANAGED_BY_VALUE, Ownership, RUN_LABEL, RunId, SCENARIO_ANNOTATION, TENANT_LABEL,

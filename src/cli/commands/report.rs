@@ -40,10 +40,13 @@ pub(in crate::cli) fn write(
     target: &ReportTarget,
     model: &Model,
     source: &Path,
-    _terminal: Terminal,
+    terminal: Terminal,
 ) -> Result<(), Failure> {
     let bytes = match target.form {
         ReportForm::Bundle => bundle(source)?,
+        ReportForm::Rendered(Format::Terminal) if target.path.is_none() => {
+            report::render_terminal(model, terminal.stdout_color).into_bytes()
+        }
         ReportForm::Rendered(format) => report::render(format, model)
             .map_err(|error| Failure::trouble(format!("cannot render the {format} report")).because(error))?,
     };

@@ -1,0 +1,213 @@
+//! Every way to fail before anything is touched, with its exit code and its words.
+
+use crate::{Sandbox, run};
+
+/// Runs and checks: the code, nothing on stdout, and each of the words on stderr.
+fn refused(sandbox: &Sandbox, arguments: &[&str], code: i32, words: &[&str]) {
+    let (found, stdout, stderr) = run(&mut sandbox.plimsoll(arguments));
+    assert_eq!(found, code, "{arguments:?}: {stderr}");
+    assert_eq!(stdout, "", "{arguments:?}");
+    for word in words {
+        assert!(stderr.contains(word), "{arguments:?} does not say `{word}`: {stderr}");
+    }
+}
+
+#[test]
+fn wrong_arguments() {
+    let sandbox = Sandbox::new();
+    refused(&sandbox, &["rnu"], 2, &["rnu", "run"]);
+    refused(&sandbox, &["run", "--siute", "smoke"], 2, &["--siute", "--suite"]);
+    refused(&sandbox, &["run", "--report", "pdf=x"], 2, &["unknown format 'pdf'", "junit"]);
+    refused(&sandbox, &["run", "--report", "html"], 2, &["FORMAT=PATH"]);
+    refused(&sandbox, &["run", "--cluster", "lab", "--context", "x"], 2, &["cannot be used with"]);
+    refused(&sandbox, &["run", "--as-group", "x"], 2, &["--as"]);
+    refused(&sandbox, &["run", "--request-timeout", "soon"], 2, &["30s"]);
+    refused(&sandbox, &["run", "--jobs", "0"], 2, &["1..=64"]);
+    refused(&sandbox, &["run", "-q", "-v"], 2, &["cannot be used with"]);
+    refused(&sandbox, &["explain", "NET-99"], 2, &["NET-99", "did you mean NET-0"]);
+}
+
+#[test]
+fn a_wrong_log_filter() {
+    let (code, _, stderr) = run(Sandbox::new().plimsoll(&["version"]).env("PLIMSOLL_LOG", "plimsoll=loud"));
+    assert_eq!(code, 2);
+    assert!(stderr.contains("PLIMSOLL_LOG"), "{stderr}");
+}
+
+#[test]
+fn wrong_settings_have_their_place() {
+    let sandbox = Sandbox::new();
+    sandbox.write("plimsoll.yaml", "cluster: lab\njbos: 3\n");
+    refused(&sandbox, &["config"], 2, &["plimsoll.yaml:2:1", "unknown field `jbos`"]);
+    refused(&sandbox, &["--config", "none.yaml", "config"], 2, &["none.yaml", "No such file"]);
+}
+
+#[test]
+fn a_wrong_profile_has_its_place() {
+    let sandbox = Sandbox::new();
+    let lab = plimsoll::profile::LAB_PROFILE.replace("riskCeiling: fault", "riskCieling: fault");
+    sandbox.write("platform.yaml", &lab);
+    for command in ["run", "plan", "lint", "doctor"] {
+        refused(
+            &sandbox,
+            &[command, "--profile", "platform.yaml"],
+            2,
+            &["platform.yaml", "riskCieling", "riskCeiling"],
+        );
+    }
+    refused(&sandbox, &["run", "--profile", "none.yaml"], 2, &["none.yaml"]);
+}
+
+#[test]
+fn a_wrong_feature_has_its_place() {
+    let sandbox = Sandbox::new();
+    sandbox.write(
+        "features/mine.feature",
+        "@NET-02 @must @risk-none\nFeature: Mine\n\n  Scenario: One\n    Given somthing that nobody defined\n    \
+         Then it holds\n",
+    );
+    refused(&sandbox, &["run", "--features", "features"], 2, &["features/mine.feature:5", "PL002"]);
+    refused(&sandbox, &["plan", "--features", "features"], 2, &["features/mine.feature:5", "PL002"]);
+    refused(&sandbox, &["plan", "--features", "nowhere"], 2, &["nowhere"]);
+    let (code, stdout, _) = run(&mut sandbox.plimsoll(&["lint", "--features", "features"]));
+    assert_eq!(code, 2);
+    assert!(stdout.contains("features/mine.feature:5") && stdout.contains("PL002"), "{stdout}");
+}
+
+#[test]
+fn unknown_names_are_errors_with_a_suggestion() {
+    let sandbox = Sandbox::new();
+    refused(&sandbox, &["plan", "--suite", "smoek"], 2, &["unknown suite `smoek`", "did you mean `smoke`?"]);
+    refused(&sandbox, &["plan", "--requirement", "NET-99"], 2, &["NET-99"]);
+    refused(&sandbox, &["plan", "--scenario", "no-such-scenario-at-all"], 2, &["no-such-scenario-at-all"]);
+    refused(&sandbox, &["plan", "--skip", "NTE-02"], 2, &["NTE-02"]);
+    refused(&sandbox, &["plan", "--tags", "@net-02 and"], 2, &["tag"]);
+}
+
+#[test]
+fn an_empty_selection() {
+    let sandbox = Sandbox::new();
+    for command in ["plan", "run"] {
+        refused(
+            &sandbox,
+            &[command, "--tags", "@must and @should"],
+            4,
+            &["nothing was selected", "plimsoll list scenarios"],
+        );
+    }
+}
+
+#[test]
+fn results_that_cannot_be_written() {
+    let sandbox = Sandbox::new();
+    let file = sandbox.write("file", "");
+    refused(&sandbox, &["run", "--reports-dir", &file], 2, &["cannot write results", "--reports-dir"]);
+    // Not even root writes there.
+    refused(&sandbox, &["run", "--reports-dir", "/proc/nowhere"], 2, &["/proc/nowhere"]);
+}
+
+#[test]
+fn nothing_recorded() {
+    let sandbox = Sandbox::new();
+    for command in ["report", "verify"] {
+        refused(&sandbox, &[command], 2, &["no run is recorded", "plimsoll run"]);
+        refused(&sandbox, &[command, "none.ndjson"], 2, &["none.ndjson"]);
+    }
+    let text = sandbox.write("text", "just text\n");
+    refused(&sandbox, &["verify", &text], 2, &["not a journal"]);
+}
+
+#[test]
+fn no_kubeconfig_and_no_such_context() {
+    let sandbox = Sandbox::new();
+    for command in ["run", "doctor", "cleanup"] {
+        refused(&sandbox, &[command, "--kubeconfig", "none", "--context", "x"], 2, &["none"]);
+    }
+    sandbox.write("kubeconfig", &kubeconfig("http://127.0.0.1:9"));
+    for command in ["run", "doctor", "cleanup"] {
+        refused(
+            &sandbox,
+            &[command, "--kubeconfig", "kubeconfig", "--context", "stagin"],
+            2,
+            &["stagin", "staging"],
+        );
+    }
+}
+
+#[test]
+fn a_context_that_the_profile_does_not_allow() {
+    let sandbox = Sandbox::new();
+    sandbox.write("kubeconfig", &kubeconfig("http://127.0.0.1:9"));
+    refused(
+        &sandbox,
+        &["run", "--kubeconfig", "kubeconfig", "--context", "staging"],
+        2,
+        &["staging", "allowedContexts"],
+    );
+}
+
+#[test]
+fn in_ci_a_context_must_be_named() {
+    let sandbox = Sandbox::new();
+    sandbox.write("kubeconfig", &kubeconfig("http://127.0.0.1:9"));
+    let mut command = sandbox.plimsoll(&["run", "--kubeconfig", "kubeconfig"]);
+    let (code, _, stderr) = run(command.env("CI", "true"));
+    assert_eq!(code, 2, "{stderr}");
+    assert!(stderr.contains("--context") && stderr.contains("staging"), "{stderr}");
+}
+
+#[test]
+fn a_cluster_that_does_not_answer_is_inconclusive() {
+    let sandbox = Sandbox::new();
+    sandbox.write("kubeconfig", &kubeconfig("http://127.0.0.1:9"));
+    let profile = plimsoll::profile::LAB_PROFILE.replace("plimsoll-*", "staging");
+    sandbox.write("platform.yaml", &profile);
+    for command in ["run", "doctor", "cleanup"] {
+        let access = ["--kubeconfig", "kubeconfig", "--context", "staging", "--profile", "platform.yaml"];
+        let arguments = [[command].as_slice(), &access, &["--request-timeout", "2s"]].concat();
+        let (code, _, stderr) = run(&mut sandbox.plimsoll(&arguments));
+        assert_eq!(code, 3, "{command}: {stderr}");
+        assert!(stderr.contains("127.0.0.1:9"), "{command} does not name the server: {stderr}");
+    }
+}
+
+#[test]
+fn without_root_the_lab_says_what_to_do() {
+    use std::os::unix::fs::PermissionsExt as _;
+    use std::os::unix::process::CommandExt as _;
+
+    let sandbox = Sandbox::new();
+    let program = sandbox.path().join("plimsoll");
+    std::fs::copy(env!("CARGO_BIN_EXE_plimsoll"), &program).expect("copy the program");
+    std::fs::set_permissions(sandbox.path(), std::fs::Permissions::from_mode(0o755))
+        .expect("open the directory");
+    for arguments in [["lab", "up"].as_slice(), &["run"]] {
+        let mut command = std::process::Command::new(&program);
+        command.args(arguments).current_dir("/").env_clear().env("HOME", "/nonexistent");
+        command.env("PATH", std::env::var_os("PATH").unwrap_or_default());
+        command.env("XDG_STATE_HOME", "/nonexistent");
+        if nix_is_root() {
+            command.uid(65534).gid(65534);
+        }
+        let output = command.output().expect("start the program");
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {stderr}");
+        if arguments == ["lab", "up"] {
+            assert!(stderr.contains("root"), "{stderr}");
+        }
+    }
+}
+
+/// Whether the tests run as root: they may not, and then the program does not either.
+fn nix_is_root() -> bool {
+    use std::os::unix::fs::MetadataExt as _;
+    std::fs::metadata("/proc/self").is_ok_and(|own| own.uid() == 0)
+}
+
+/// A kubeconfig of one context, `staging`.
+fn kubeconfig(server: &str) -> String {
+    format!(
+        "apiVersion: v1\nkind: Config\ncurrent-context: staging\nclusters:\n- {{name: c, cluster: {{server: '{server}'}}}}\n\
+         users:\n- {{name: u, user: {{token: t}}}}\ncontexts:\n- {{name: staging, context: {{cluster: c, user: u}}}}\n"
+    )
+}
