@@ -11,7 +11,7 @@ Feature: A tenant gets its share of the cluster and no more
 
   # Pods of these scenarios are never scheduled: admission is where a quota acts, and it counts a pod from the moment
   # that it is stored. So the limit can be filled without loading a node.
-  @TEN-03
+  @TEN-03 @lock-quota
   Scenario Outline: The limit on <resource> is reached and never passed
     Given a tenant "quota" of its own, with a running workload
     When its administrator uses up all of the <resource> that it has left, and then asks for more
@@ -21,14 +21,17 @@ Feature: A tenant gets its share of the cluster and no more
     And after deletion the usage is exactly what it was, and there is room again
 
     Examples:
-      | resource |
-      | pods     |
-      | cpu      |
-      | memory   |
-      | services |
-      | storage  |
+      | resource      |
+      | pods          |
+      | cpu           |
+      | cpu limits    |
+      | memory        |
+      | memory limits |
+      | services      |
+      | volume claims |
+      | storage       |
 
-  @TEN-03
+  @TEN-03 @lock-quota
   Scenario: Many at once never pass the limit
     Given a tenant "quota" of its own, with a running workload
     When its administrator asks for twice as many pods as fit, all at the same time

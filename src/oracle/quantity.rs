@@ -29,6 +29,11 @@ impl Quantity {
         Self { nano: count as i128 * NANO }
     }
 
+    /// So many thousandths.
+    pub const fn milli(count: i64) -> Self {
+        Self { nano: count as i128 * 1_000_000 }
+    }
+
     /// How many times the other fits into this one; none where the other is not positive.
     pub fn holds(self, each: Self) -> Option<u64> {
         if each.nano <= 0 {

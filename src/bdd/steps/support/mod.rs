@@ -1,0 +1,6 @@
+//! What several domains of steps share.
+
+pub mod api;
+pub mod denials;
+pub mod pods;
+pub mod tenants;
