@@ -1,12 +1,11 @@
-@NET-09 @must @needs-network-policy @risk-none
+@NET-09 @must @needs-network-policy @risk-none @lock-charlie
 Feature: A label moves a pod from one policy to another
 
   Background:
-    Given a tenant "mover" of its own
-    And it runs the three-tier workload
+    Given tenant "charlie", onboarded the platform's way, with a running workload
 
   Scenario: A pod that becomes a web server may call the api, until it no longer is one
-    Given a fresh pod without labels in "mover"
+    Given a fresh pod without labels in "charlie"
     When the pod is given the label of the web tier
     Then it reaches the api within the promised time
     When the label is taken away again
@@ -14,7 +13,7 @@ Feature: A label moves a pod from one policy to another
     And the api was OPEN for the web tier just before and just after
 
   Scenario: A pod that becomes an api may be called by the web server, until it no longer is one
-    Given a fresh pod without labels in "mover"
+    Given a fresh pod without labels in "charlie"
     When the pod is given the label of the api tier
     Then the web tier reaches it within the promised time
     When the label is taken away again

@@ -1,10 +1,10 @@
-@TEN-09 @must @risk-none
+@TEN-09 @must @risk-none @lock-rails
 Feature: A tenant cannot change its own guard rails
   Quota, limits, default deny and pod security lie in the tenant's own namespace, and are not the tenant's to change.
   Every attempt is real, by the tenant's own administrator, on a tenant that has nothing to lose.
 
   Background:
-    Given a tenant "rails" of its own
+    Given tenant "rails", onboarded the platform's way
 
   Scenario: Every guard rail is named and stands
     When the guard rails that the profile names are read
@@ -40,3 +40,7 @@ Feature: A tenant cannot change its own guard rails
       | take the owner off the namespace            |
       | finalize the namespace                      |
       | delete the namespace                        |
+
+    Examples: tricks beside the guard rails
+      | trick                                       |
+      | open everything beside the default deny     |

@@ -11,18 +11,22 @@ Feature: A tenant gets its share of the cluster and no more
 
   # Pods of these scenarios are never scheduled: admission is where a quota acts, and it counts a pod from the moment
   # that it is stored. So the limit can be filled without loading a node.
-  @TEN-03 @lock-quota
+  @TEN-03 @lock-charlie
   Scenario Outline: The limit on <resource> is reached and never passed
-    Given a tenant "quota" of its own, with a running workload
+    Given tenant "charlie", onboarded the platform's way, with a running workload
     When its administrator uses up all of the <resource> that it has left, and then asks for more
     Then everything up to the limit is admitted
     And what goes beyond it is QUOTA_EXCEEDED, naming the tenant's quota
     And the running workload is unharmed
     And after deletion the usage is exactly what it was, and there is room again
 
-    Examples:
+    Examples: what is counted
+      | resource |
+      | pods     |
+
+    @slow
+    Examples: what is measured, and the rest of what is counted
       | resource      |
-      | pods          |
       | cpu           |
       | cpu limits    |
       | memory        |
@@ -31,9 +35,9 @@ Feature: A tenant gets its share of the cluster and no more
       | volume claims |
       | storage       |
 
-  @TEN-03 @lock-quota
+  @TEN-03 @lock-charlie
   Scenario: Many at once never pass the limit
-    Given a tenant "quota" of its own, with a running workload
+    Given tenant "charlie", onboarded the platform's way, with a running workload
     When its administrator asks for twice as many pods as fit, all at the same time
     Then exactly as many as fit are admitted
     And what goes beyond it is QUOTA_EXCEEDED, naming the tenant's quota

@@ -3,13 +3,13 @@
 use cucumber::{then, when};
 
 use super::support::{
-    api::Actor,
     denials::{self, Sandwich, Tried, summarised},
     tenants::{self, Role},
     verbs::{self, Verb},
 };
 use crate::{
     bdd::{StepError, StepResult, World},
+    cluster::Cluster,
     engine::{ComparisonRow, Evidence, EvidenceBody, Reason, ReasonKind},
     oracle::{AccessRow, AccessScope, ExpectedAccess},
     probe::{
@@ -17,6 +17,7 @@ use crate::{
         access::{self, ListedRules},
     },
     profile::{LoadedPlatform, RoleRights},
+    tenant::{Actor, Tenant},
 };
 
 /// The answers to every question about one role.
@@ -48,8 +49,8 @@ fn rights(profile: &LoadedPlatform, role: Role) -> Result<&RoleRights, StepError
 )]
 async fn ask(world: &mut World, role: Role, own: String, other: String) -> StepResult {
     let (own, other) = (tenants::named(world, &own)?, tenants::named(world, &other)?);
-    let cluster = world.service::<crate::cluster::Cluster>()?;
-    let actor = tenants::actor(world, &own, role)?;
+    let cluster = world.service::<Cluster>()?;
+    let actor = tenants::actor(&own, role)?;
     let trouble = |error| cluster.error("ask for the rights of a tenant", error);
     let served = access::served(&cluster.client()).await.map_err(trouble)?;
     let questions = access::questions(&served, own.namespace(), other.namespace());
@@ -146,11 +147,11 @@ async fn rules_agree(world: &mut World) -> StepResult {
 async fn between_controls(
     world: &World,
     actor: &Actor,
-    host: &crate::tenant::Tenant,
+    host: &Tenant,
     sample: &verbs::Sample,
     chosen: &[Verb],
 ) -> Result<Vec<Sandwich>, StepError> {
-    let owner = tenants::actor(world, host, Role::Administrator)?;
+    let owner = tenants::actor(&host, Role::Administrator)?;
     let mut sandwiches = Vec::new();
     for verb in chosen {
         let before = sample.tried(*verb, &owner).await;
@@ -166,7 +167,7 @@ async fn between_controls(
 )]
 async fn each_verb_twice(world: &mut World, own: String, other: String) -> StepResult {
     let (own, other) = (tenants::named(world, &own)?, tenants::named(world, &other)?);
-    let actor = tenants::actor(world, &own, Role::Administrator)?;
+    let actor = tenants::actor(&own, Role::Administrator)?;
     let here = verbs::Sample::config_map(world, &own).await?;
     let there = verbs::Sample::config_map(world, &other).await?;
     let mut open = Vec::new();
@@ -182,7 +183,7 @@ async fn each_verb_twice(world: &mut World, own: String, other: String) -> StepR
 #[when(expr = "the viewer of {string} does each verb on a config map in its own namespace")]
 async fn viewer_each_verb(world: &mut World, own: String) -> StepResult {
     let own = tenants::named(world, &own)?;
-    let actor = tenants::actor(world, &own, Role::Viewer)?;
+    let actor = tenants::actor(&own, Role::Viewer)?;
     let sample = verbs::Sample::config_map(world, &own).await?;
     let mut open = Vec::new();
     for verb in Verb::LOOKING {
@@ -199,7 +200,7 @@ async fn secrets(world: &mut World, role: Role, own: String, other: String) -> S
     let profile = world.service::<LoadedPlatform>()?;
     let expected = ExpectedAccess::new(rights(&profile, role)?);
     let (own, other) = (tenants::named(world, &own)?, tenants::named(world, &other)?);
-    let actor = tenants::actor(world, &own, role)?;
+    let actor = tenants::actor(&own, role)?;
     let here = verbs::Sample::secret(world, &own).await?;
     let there = verbs::Sample::secret(world, &other).await?;
     let (promised, refused): (Vec<_>, Vec<_>) = Verb::LOOKING

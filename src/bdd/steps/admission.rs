@@ -8,7 +8,7 @@ use kube::Api;
 use serde_json::Value;
 
 use super::support::{
-    api::{Actor, dry, shown, typed},
+    api::{Tries, dry, shown, typed},
     denials::{self, Sandwich, Tried},
     pods::{self, Violation},
     tenants::{self, Role},
@@ -19,6 +19,7 @@ use crate::{
     oracle::compare_limits,
     probe::{Admitter, Attempt, Open, Verdict},
     profile::{LoadedPlatform, Resources},
+    tenant::Actor,
 };
 
 /// The resources of the first container of a pod.
@@ -83,8 +84,8 @@ fn sizes(pod: &Pod) -> Sized {
 
 #[when("its administrator asks for a pod that names no resources")]
 async fn nameless(world: &mut World) -> StepResult {
-    let tenant = tenants::only(world)?;
-    let actor = tenants::actor(world, &tenant, Role::Administrator)?;
+    let tenant = tenants::its(world)?;
+    let actor = tenants::actor(&tenant, Role::Administrator)?;
     let mut manifest = pods::compliant("plimsoll-nameless", &tenants::image(world)?);
     if let Some(container) = manifest["spec"]["containers"][0].as_object_mut() {
         container.remove("resources");
@@ -97,8 +98,8 @@ async fn nameless(world: &mut World) -> StepResult {
 
 #[when("its administrator asks for a pod that names its own resources")]
 async fn own(world: &mut World) -> StepResult {
-    let tenant = tenants::only(world)?;
-    let actor = tenants::actor(world, &tenant, Role::Administrator)?;
+    let tenant = tenants::its(world)?;
+    let actor = tenants::actor(&tenant, Role::Administrator)?;
     let manifest = pods::compliant("plimsoll-own", &tenants::image(world)?);
     let asked = sizes(&typed::<Pod>(manifest.clone())?);
     let sized =
@@ -145,8 +146,8 @@ fn named(prefix: &str, promised: &Resources, seen: &Resources) -> Vec<Comparison
 
 #[when(expr = "its administrator asks for a pod that {violation}")]
 async fn violate(world: &mut World, violation: Violation) -> StepResult {
-    let tenant = tenants::only(world)?;
-    let actor = tenants::actor(world, &tenant, Role::Administrator)?;
+    let tenant = tenants::its(world)?;
+    let actor = tenants::actor(&tenant, Role::Administrator)?;
     let compliant = pods::compliant("plimsoll-guest", &tenants::image(world)?);
     let namespace = tenant.namespace();
     let (before, _) = ask(&actor, namespace, compliant.clone()).await?;

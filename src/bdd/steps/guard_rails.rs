@@ -9,7 +9,7 @@ use kube::{
 use serde_json::{Value, json};
 
 use super::support::{
-    api::{Actor, FIELD_MANAGER},
+    api::{FIELD_MANAGER, Tries},
     denials::{Sandwich, Tried, summarised},
     tenants::{self, Role},
 };
@@ -19,7 +19,7 @@ use crate::{
     engine::{Evidence, EvidenceBody, ReasonKind},
     probe::Attempt,
     profile::{GuardRail, LoadedPlatform, glob_matches},
-    tenant::Tenant,
+    tenant::{Actor, Tenant},
 };
 
 /// The object of the tenant's own with which each control is made.
@@ -106,7 +106,7 @@ async fn read(world: &World, tenant: &Tenant) -> Result<Vec<Standing>, StepError
 
 #[when("the guard rails that the profile names are read")]
 async fn list(world: &mut World) -> StepResult {
-    let tenant = tenants::only(world)?;
+    let tenant = tenants::its(world)?;
     let standing = read(world, &tenant).await?;
     for one in &standing {
         world.record(Evidence {
@@ -313,8 +313,8 @@ async fn control(act: Act, actor: &Actor, target: &str, namespace: &str) -> Resu
 
 #[when(expr = "its administrator tries to {act} each guard rail")]
 async fn try_each(world: &mut World, act: Act) -> StepResult {
-    let tenant = tenants::only(world)?;
-    let actor = tenants::actor(world, &tenant, Role::Administrator)?;
+    let tenant = tenants::its(world)?;
+    let actor = tenants::actor(&tenant, Role::Administrator)?;
     let namespace = tenant.namespace();
     let standing = read(world, &tenant).await?;
     let target = format!("{} in {namespace}", act.words());
@@ -384,8 +384,8 @@ impl std::str::FromStr for Trick {
 
 #[when(expr = "its administrator tries to {trick}")]
 async fn try_trick(world: &mut World, trick: Trick) -> StepResult {
-    let tenant = tenants::only(world)?;
-    let actor = tenants::actor(world, &tenant, Role::Administrator)?;
+    let tenant = tenants::its(world)?;
+    let actor = tenants::actor(&tenant, Role::Administrator)?;
     let profile = world.service::<LoadedPlatform>()?;
     let cluster = world.service::<Cluster>()?;
     let namespace = tenant.namespace();
@@ -425,7 +425,7 @@ async fn try_trick(world: &mut World, trick: Trick) -> StepResult {
 
 #[then("every guard rail is unchanged")]
 async fn unchanged(world: &mut World) -> StepResult {
-    let tenant = tenants::only(world)?;
+    let tenant = tenants::its(world)?;
     let now = read(world, &tenant).await?;
     let before = &world.slots.require::<Before>("guard rails")?.0;
     let changed: Vec<_> = before

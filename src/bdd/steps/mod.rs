@@ -1,6 +1,28 @@
 //! The steps, one file a domain. Each is a few lines: it parses words and calls `tenant`, `probe`, `oracle`.
 
-use super::StepPolarity;
+mod access;
+mod admission;
+mod guard_rails;
+mod offboarding;
+mod ownership;
+mod quota;
+mod support;
+mod tenants;
+mod words;
 
-/// Which steps deny, and which are controls of a denial. `lint` holds every scenario to it.
-pub const POLARITY: &[StepPolarity] = &[];
+use super::{Polarity, StepPolarity};
+
+/// Which steps deny, and which are controls of a denial, beyond what their words say. `lint` holds every scenario to
+/// it.
+pub const POLARITY: &[StepPolarity] = &[
+    StepPolarity {
+        text: "^after deletion the usage is exactly what it was, and there is room again$",
+        polarity: Polarity::Controls,
+    },
+    StepPolarity { text: "^nothing on the cluster belongs to it", polarity: Polarity::Denies },
+    StepPolarity {
+        text: "^the listing had found its namespaces and what they hold$",
+        polarity: Polarity::Controls,
+    },
+    StepPolarity { text: "no longer reaches", polarity: Polarity::Denies },
+];

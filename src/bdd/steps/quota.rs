@@ -149,8 +149,8 @@ async fn unscoped(world: &mut World) -> StepResult {
 
 #[when(expr = "its administrator uses up all of the {consumable} that it has left, and then asks for more")]
 async fn use_up(world: &mut World, consumable: Consumable) -> StepResult {
-    let tenant = tenants::only(world)?;
-    let actor = tenants::actor(world, &tenant, Role::Administrator)?;
+    let tenant = tenants::its(world)?;
+    let actor = tenants::actor(&tenant, Role::Administrator)?;
     let consumption = consumption::up_to_the_limit(world, &tenant, &actor, consumable).await?;
     world.slots.insert(consumption);
     Ok(())
@@ -158,8 +158,8 @@ async fn use_up(world: &mut World, consumable: Consumable) -> StepResult {
 
 #[when("its administrator asks for twice as many pods as fit, all at the same time")]
 async fn all_at_once(world: &mut World) -> StepResult {
-    let tenant = tenants::only(world)?;
-    let actor = tenants::actor(world, &tenant, Role::Administrator)?;
+    let tenant = tenants::its(world)?;
+    let actor = tenants::actor(&tenant, Role::Administrator)?;
     let consumption = consumption::all_at_once(world, &tenant, &actor).await?;
     world.slots.insert(consumption);
     Ok(())
@@ -256,7 +256,7 @@ async fn beyond(world: &mut World) -> StepResult {
 
 #[then("the running workload is unharmed")]
 async fn unharmed(world: &mut World) -> StepResult {
-    let tenant = tenants::only(world)?;
+    let tenant = tenants::its(world)?;
     let consumption = world.slots.require::<Consumption>("a quota that was used up")?;
     let now = consumption::running(world, &tenant).await?;
     let rows = consumption

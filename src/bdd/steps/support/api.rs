@@ -4,7 +4,7 @@ use std::fmt::Debug;
 
 use k8s_openapi::NamespaceResourceScope;
 use kube::{
-    Api, Client, Error, Resource,
+    Api, Error, Resource,
     api::{DeleteParams, PostParams},
     core::Status,
 };
@@ -14,20 +14,24 @@ use serde_json::{Value, json};
 use crate::{
     bdd::StepError,
     probe::{Attempt, Moment, Span, api::verdict},
+    tenant::Actor,
 };
 
-/// Somebody at the API.
-#[derive(Clone)]
-pub struct Actor {
-    /// As in reports: `administrator of alpha`.
-    pub name: String,
-    /// Acts in that name.
-    pub client: Client,
+/// What an actor does at the API.
+pub trait Tries {
+    /// Tries something: `create pods in plim-x7k2-alpha`.
+    fn tries<T, F>(&self, target: &str, request: F) -> impl Future<Output = Attempt>
+    where
+        F: Future<Output = Result<T, Error>>;
+
+    /// The objects of a kind in a namespace, in that name.
+    fn api<K>(&self, namespace: &str) -> Api<K>
+    where
+        K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>;
 }
 
-impl Actor {
-    /// Tries something: `create pods in plim-x7k2-alpha`.
-    pub async fn tries<T, F>(&self, target: &str, request: F) -> Attempt
+impl Tries for Actor {
+    async fn tries<T, F>(&self, target: &str, request: F) -> Attempt
     where
         F: Future<Output = Result<T, Error>>,
     {
@@ -43,8 +47,7 @@ impl Actor {
         }
     }
 
-    /// The objects of a kind in a namespace, in that name.
-    pub fn api<K>(&self, namespace: &str) -> Api<K>
+    fn api<K>(&self, namespace: &str) -> Api<K>
     where
         K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>,
     {

@@ -11,7 +11,7 @@ use kube::{
 use serde_json::{Value, json};
 
 use super::{
-    api::{Actor, typed},
+    api::{Tries, typed},
     pods,
     tenants,
 };
@@ -21,7 +21,7 @@ use crate::{
     oracle::{Limit, Quantity},
     probe::Attempt,
     profile::LoadedPlatform,
-    tenant::Tenant,
+    tenant::{Actor, Tenant},
 };
 
 /// In so many pieces an amount is used up, so that a limit on single objects is not what stops it.
@@ -162,7 +162,7 @@ fn sized(name: &str, image: &str, requests: Value, limits: Value) -> Value {
 }
 
 /// A claim that no volume and no provisioner ever serves: it counts, and costs nothing.
-fn claim(name: &str, storage: &str) -> Value {
+pub fn claim(name: &str, storage: &str) -> Value {
     json!({
         "apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": name},
         "spec": {

@@ -86,7 +86,6 @@ const VIOLATIONS: &[Violation] = &[
         },
     },
 ];
-];
 
 /// Sets a field of the first container's security context.
 fn security(pod: &mut Value, field: &str, value: Value) {

@@ -1,14 +1,94 @@
 //! The tenants of a scenario, and who acts for them.
 
-use std::{collections::BTreeMap, str::FromStr, sync::Arc};
+use std::{fmt, str::FromStr, sync::Arc};
 
-use super::api::Actor;
 use super::denials::summarised;
 use crate::{
     bdd::{StepError, StepResult, World},
-    cluster::Cluster,
     engine::{ComparisonRow, Evidence, EvidenceBody, ReasonKind},
+    tenant::{Actor, Tenant, TenantLease, TenantPool, TenantSpec},
 };
+
+/// The tenants of a scenario, in the order in which it named them. They are given back when the scenario is over.
+#[derive(Debug, Default)]
+struct Tenants {
+    leases: Vec<TenantLease>,
+    control: Option<TenantLease>,
+}
+
+/// Takes tenants from the pool, all at one time.
+pub async fn take(world: &mut World, specs: Vec<TenantSpec>) -> Result<(), StepError> {
+    let pool = world.service::<TenantPool>()?;
+    let leases = pool.acquire_all(specs).await.map_err(StepError::from)?;
+    world.slots.entry::<Tenants>().leases.extend(leases);
+    Ok(())
+}
+
+/// Takes the control tenant from the pool.
+pub async fn take_control(world: &mut World, spec: TenantSpec) -> Result<(), StepError> {
+    let pool = world.service::<TenantPool>()?;
+    let lease = pool.acquire(spec).await.map_err(StepError::from)?;
+    world.slots.entry::<Tenants>().control = Some(lease);
+    Ok(())
+}
+
+fn tenants(world: &World) -> Result<&Tenants, StepError> {
+    world.slots.require::<Tenants>("tenants")
+}
+
+/// The subjects of the scenario.
+pub fn all(world: &World) -> Result<Vec<Arc<Tenant>>, StepError> {
+    Ok(tenants(world)?.leases.iter().map(|lease| Arc::clone(lease.tenant())).collect())
+}
+
+/// The subject of that name.
+pub fn named(world: &World, name: &str) -> Result<Arc<Tenant>, StepError> {
+    tenants(world)?
+        .leases
+        .iter()
+        .find(|lease| lease.name() == name)
+        .map(|lease| Arc::clone(lease.tenant()))
+        .ok_or_else(|| StepError::trouble(format!("no earlier step of the scenario names the tenant `{name}`")))
+}
+
+/// The subject that "its" refers to: the one named last.
+pub fn its(world: &World) -> Result<Arc<Tenant>, StepError> {
+    let lease = tenants(world)?.leases.last();
+    lease
+        .map(|lease| Arc::clone(lease.tenant()))
+        .ok_or_else(|| StepError::trouble("no earlier step of the scenario names a tenant"))
+}
+
+/// The control tenant.
+pub fn control(world: &World) -> Result<Arc<Tenant>, StepError> {
+    let lease = tenants(world)?.control.as_ref();
+    lease
+        .map(|lease| Arc::clone(lease.tenant()))
+        .ok_or_else(|| StepError::trouble("no earlier step of the scenario asks for a control tenant"))
+}
+
+/// Takes the tenant named last out of the scenario, in order to remove it.
+pub fn surrender(world: &mut World) -> Result<TenantLease, StepError> {
+    world
+        .slots
+        .require_mut::<Tenants>("tenants")?
+        .leases
+        .pop()
+        .ok_or_else(|| StepError::trouble("no earlier step of the scenario names a tenant"))
+}
+
+/// Who acts for a tenant in a role.
+pub fn actor(tenant: &Tenant, role: Role) -> Result<Actor, StepError> {
+    Ok(match role {
+        Role::Administrator => tenant.admin().clone(),
+        Role::Viewer => tenant.viewer().map_err(StepError::from)?.clone(),
+    })
+}
+
+/// The image that every pod of the run is made from, so that a platform's rules about images are kept, too.
+pub fn image(world: &World) -> Result<String, StepError> {
+    Ok(world.service::<TenantPool>()?.settings().image.reference.clone())
+}
 
 /// A role of a tenant, as features call it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, cucumber::Parameter)]
@@ -29,6 +109,15 @@ impl FromStr for Role {
             "viewer" => Ok(Self::Viewer),
             _ => Err(format!("`{word}` is no role; the roles are administrator and viewer")),
         }
+    }
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Administrator => "administrator",
+            Self::Viewer => "viewer",
+        })
     }
 }
 

@@ -7,13 +7,13 @@ use kube::{
 use serde_json::json;
 
 use super::{
-    api::{Actor, FIELD_MANAGER, dry, dry_delete},
+    api::{FIELD_MANAGER, Tries, dry, dry_delete},
     tenants::{self, Role},
 };
 use crate::{
     bdd::{StepError, World},
     probe::Attempt,
-    tenant::Tenant,
+    tenant::{Actor, Tenant},
 };
 
 /// What can be done to objects.
@@ -93,7 +93,7 @@ impl Sample {
 
     /// Made by the tenant's own administrator.
     async fn made(world: &World, tenant: &Tenant, resource: ApiResource) -> Result<Self, StepError> {
-        let owner = tenants::actor(world, tenant, Role::Administrator)?;
+        let owner = tenants::actor(&tenant, Role::Administrator)?;
         let namespace = tenant.namespace().to_owned();
         let api: Api<DynamicObject> = Api::namespaced_with(owner.client.clone(), &namespace, &resource);
         let manifest = DynamicObject::new(NAME, &resource).within(&namespace);
