@@ -145,7 +145,6 @@ async fn rules_agree(world: &mut World) -> StepResult {
 
 /// Tries verbs on the sample object of a tenant, each between two tries by its administrator.
 async fn between_controls(
-    world: &World,
     actor: &Actor,
     host: &Tenant,
     sample: &verbs::Sample,
@@ -168,14 +167,14 @@ async fn between_controls(
 async fn each_verb_twice(world: &mut World, own: String, other: String) -> StepResult {
     let (own, other) = (tenants::named(world, &own)?, tenants::named(world, &other)?);
     let actor = tenants::actor(&own, Role::Administrator)?;
-    let here = verbs::Sample::config_map(world, &own).await?;
-    let there = verbs::Sample::config_map(world, &other).await?;
+    let here = verbs::Sample::config_map(&own).await?;
+    let there = verbs::Sample::config_map(&other).await?;
     let mut open = Vec::new();
     for verb in Verb::ALL {
         open.push(here.tried(verb, &actor).await);
     }
     world.slots.insert(Allowed(open));
-    let sandwiches = between_controls(world, &actor, &other, &there, &Verb::ALL).await?;
+    let sandwiches = between_controls(&actor, &other, &there, &Verb::ALL).await?;
     world.slots.insert(Tried::of(sandwiches));
     Ok(())
 }
@@ -184,13 +183,13 @@ async fn each_verb_twice(world: &mut World, own: String, other: String) -> StepR
 async fn viewer_each_verb(world: &mut World, own: String) -> StepResult {
     let own = tenants::named(world, &own)?;
     let actor = tenants::actor(&own, Role::Viewer)?;
-    let sample = verbs::Sample::config_map(world, &own).await?;
+    let sample = verbs::Sample::config_map(&own).await?;
     let mut open = Vec::new();
     for verb in Verb::LOOKING {
         open.push(sample.tried(verb, &actor).await);
     }
     world.slots.insert(Allowed(open));
-    let sandwiches = between_controls(world, &actor, &own, &sample, &Verb::CHANGING).await?;
+    let sandwiches = between_controls(&actor, &own, &sample, &Verb::CHANGING).await?;
     world.slots.insert(Tried::of(sandwiches));
     Ok(())
 }
@@ -201,8 +200,8 @@ async fn secrets(world: &mut World, role: Role, own: String, other: String) -> S
     let expected = ExpectedAccess::new(rights(&profile, role)?);
     let (own, other) = (tenants::named(world, &own)?, tenants::named(world, &other)?);
     let actor = tenants::actor(&own, role)?;
-    let here = verbs::Sample::secret(world, &own).await?;
-    let there = verbs::Sample::secret(world, &other).await?;
+    let here = verbs::Sample::secret(&own).await?;
+    let there = verbs::Sample::secret(&other).await?;
     let (promised, refused): (Vec<_>, Vec<_>) = Verb::LOOKING
         .into_iter()
         .partition(|verb| expected.allows(AccessScope::Own, "", "secrets", verb.word()));
@@ -211,8 +210,8 @@ async fn secrets(world: &mut World, role: Role, own: String, other: String) -> S
         open.push(here.tried(verb, &actor).await);
     }
     world.slots.insert(Allowed(open));
-    let mut sandwiches = between_controls(world, &actor, &own, &here, &refused).await?;
-    sandwiches.extend(between_controls(world, &actor, &other, &there, &Verb::LOOKING).await?);
+    let mut sandwiches = between_controls(&actor, &own, &here, &refused).await?;
+    sandwiches.extend(between_controls(&actor, &other, &there, &Verb::LOOKING).await?);
     world.slots.insert(Tried::of(sandwiches));
     Ok(())
 }

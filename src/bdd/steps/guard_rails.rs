@@ -1,7 +1,10 @@
 //! TEN-09: what lies in a tenant's namespace and is not the tenant's to change.
 
 use cucumber::{then, when};
-use k8s_openapi::api::core::v1::{ConfigMap, Namespace};
+use k8s_openapi::api::{
+    core::v1::{ConfigMap, Namespace},
+    networking::v1::NetworkPolicy,
+};
 use kube::{
     Api, Client, ResourceExt,
     api::{ApiResource, DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams},
@@ -9,7 +12,7 @@ use kube::{
 use serde_json::{Value, json};
 
 use super::support::{
-    api::{FIELD_MANAGER, Tries},
+    api::{FIELD_MANAGER, Tries, dry, typed},
     denials::{Sandwich, Tried, summarised},
     tenants::{self, Role},
 };
@@ -349,7 +352,7 @@ async fn try_each(world: &mut World, act: Act) -> StepResult {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, cucumber::Parameter)]
 #[param(
     name = "trick",
-    regex = "lower the pod security level|take the pod security level off|give the namespace to another tenant|take the owner off the namespace|finalize the namespace|delete the namespace"
+    regex = "lower the pod security level|take the pod security level off|give the namespace to another tenant|take the owner off the namespace|finalize the namespace|delete the namespace|open everything beside the default deny"
 )]
 pub enum Trick {
     /// Pods of a lower level.
@@ -364,6 +367,8 @@ pub enum Trick {
     Finalize,
     /// No namespace, and no guard rails.
     Delete,
+    /// Policies add up: one that opens everything leaves the default deny as it is, and without effect.
+    OpenBeside,
 }
 
 impl std::str::FromStr for Trick {
@@ -377,50 +382,92 @@ impl std::str::FromStr for Trick {
             "take the owner off the namespace" => Self::Disown,
             "finalize the namespace" => Self::Finalize,
             "delete the namespace" => Self::Delete,
+            "open everything beside the default deny" => Self::OpenBeside,
             other => return Err(format!("`{other}` is no trick with a namespace")),
         })
     }
+}
+
+/// A network policy of the tenant's own, that opens a path inside its namespace or everything.
+fn beside(open_all: bool) -> Value {
+    let peers = json!([{"podSelector": {"matchLabels": {"plimsoll.dev/never": "true"}}}]);
+    let spec = if open_all {
+        json!({"podSelector": {}, "policyTypes": ["Ingress", "Egress"], "ingress": [{}], "egress": [{}]})
+    } else {
+        json!({"podSelector": {}, "policyTypes": ["Ingress"], "ingress": [{"from": peers}]})
+    };
+    json!({
+        "apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy",
+        "metadata": {"name": "plimsoll-beside"}, "spec": spec,
+    })
 }
 
 #[when(expr = "its administrator tries to {trick}")]
 async fn try_trick(world: &mut World, trick: Trick) -> StepResult {
     let tenant = tenants::its(world)?;
     let actor = tenants::actor(&tenant, Role::Administrator)?;
+    let standing = read(world, &tenant).await?;
+    let sandwich = if trick == Trick::OpenBeside {
+        open_beside(&actor, tenant.namespace()).await?
+    } else {
+        with_the_namespace(world, trick, &actor, tenant.namespace()).await?
+    };
+    world.slots.insert(Before(standing));
+    world.slots.insert(Tried::of(vec![sandwich]));
+    Ok(())
+}
+
+async fn open_beside(actor: &Actor, namespace: &str) -> Result<Sandwich, StepError> {
+    let target = format!("create a network policy in {namespace}");
+    let api: Api<NetworkPolicy> = actor.api(namespace);
+    // A dry run, since one that got through would open the tenant for what comes after.
+    let create = async |open_all: bool| -> Result<Attempt, StepError> {
+        let policy: NetworkPolicy = typed(beside(open_all))?;
+        Ok(actor.tries(&target, api.create(&dry(), &policy)).await)
+    };
+    Ok(Sandwich {
+        before: create(false).await?,
+        attempt: create(true).await?.variant("that opens everything"),
+        after: create(false).await?,
+    })
+}
+
+async fn with_the_namespace(
+    world: &World,
+    trick: Trick,
+    actor: &Actor,
+    namespace: &str,
+) -> Result<Sandwich, StepError> {
     let profile = world.service::<LoadedPlatform>()?;
     let cluster = world.service::<Cluster>()?;
-    let namespace = tenant.namespace();
-    let standing = read(world, &tenant).await?;
     let owner = profile.platform.spec.tenancy.owner_label.key.clone();
     let level = "pod-security.kubernetes.io/enforce".to_owned();
     let api: Api<Namespace> = Api::all(actor.client.clone());
-    let target = format!("{} in {namespace}", if trick == Trick::Delete { "delete" } else { "write" });
-    let relabel = |key: String, value: Value| json!({"metadata": {"labels": {key: value}}});
-    let patch = async |patch: Value| {
+    let act = if trick == Trick::Delete { Act::Delete } else { Act::Patch };
+    let target = format!("{} in {namespace}", act.words());
+    let relabel = async |key: String, value: Value| {
+        let patch = json!({"metadata": {"labels": {key: value}}});
         actor.tries(&target, api.patch(namespace, &PatchParams::default(), &Patch::Merge(patch))).await
     };
-    let act = if trick == Trick::Delete { Act::Delete } else { Act::Patch };
-    let before = control(act, &actor, &target, namespace).await?;
+    let before = control(act, actor, &target, namespace).await?;
     let attempt = match trick {
-        Trick::Lower => patch(relabel(level, json!("privileged"))).await,
-        Trick::Unlabel => patch(relabel(level, Value::Null)).await,
-        Trick::Forge => patch(relabel(owner, json!("somebody-else"))).await,
-        Trick::Disown => patch(relabel(owner, Value::Null)).await,
+        Trick::Lower => relabel(level, json!("privileged")).await,
+        Trick::Unlabel => relabel(level, Value::Null).await,
+        Trick::Forge => relabel(owner, json!("somebody-else")).await,
+        Trick::Disown => relabel(owner, Value::Null).await,
         Trick::Delete => actor.tries(&target, api.delete(namespace, &DeleteParams::default())).await,
-        Trick::Finalize => {
+        Trick::Finalize | Trick::OpenBeside => {
             let mut object = Api::<Namespace>::all(cluster.client())
                 .get(namespace)
                 .await
                 .map_err(|error| cluster.error(format!("read namespace {namespace}"), error))?;
             object.labels_mut().insert(level, "privileged".to_owned());
-            let body =
-                serde_json::to_vec(&object).map_err(|error| StepError::trouble_from("write an object", &error))?;
-            actor.tries(&target, api.replace_subresource("finalize", namespace, &PostParams::default(), body)).await
+            let params = PostParams::default();
+            actor.tries(&target, api.replace_subresource("finalize", namespace, &params, &object)).await
         }
     };
-    let after = control(act, &actor, &target, namespace).await?;
-    world.slots.insert(Before(standing));
-    world.slots.insert(Tried::of(vec![Sandwich { before, attempt: attempt.variant(format!("{trick:?}")), after }]));
-    Ok(())
+    let after = control(act, actor, &target, namespace).await?;
+    Ok(Sandwich { before, attempt: attempt.variant(format!("Namespace {namespace}")), after })
 }
 
 #[then("every guard rail is unchanged")]

@@ -223,8 +223,12 @@ fn full(world: &World, consumption: &Consumption) -> StepResult {
 async fn beyond(world: &mut World) -> StepResult {
     let profile = world.service::<LoadedPlatform>()?;
     let consumption = world.slots.require::<Consumption>("a quota that was used up")?;
-    let (Some(before), Some(after)) = (consumption.within.last().cloned(), consumption.again.clone()) else {
-        return Err(StepError::no_control("nothing was admitted before or after the limit").into());
+    let Some(before) = consumption.within.last().cloned() else {
+        return Err(StepError::no_control("nothing was admitted before the limit").into());
+    };
+    let Some(after) = consumption.again.clone() else {
+        usage_returned(world, consumption)?;
+        return Err(StepError::no_control("nothing was tried once there was room again").into());
     };
     let sandwiches: Vec<_> = consumption
         .over
@@ -275,7 +279,11 @@ async fn unharmed(world: &mut World) -> StepResult {
 
 #[then("after deletion the usage is exactly what it was, and there is room again")]
 async fn room_again(world: &mut World) -> StepResult {
-    let consumption = world.slots.require::<Consumption>("a quota that was used up")?;
+    usage_returned(world, world.slots.require::<Consumption>("a quota that was used up")?)?;
+    Ok(denials::each_was_open(world)?)
+}
+
+fn usage_returned(world: &World, consumption: &Consumption) -> StepResult {
     let rows = consumption
         .used_before
         .iter()
@@ -284,6 +292,5 @@ async fn room_again(world: &mut World) -> StepResult {
             ComparisonRow { name: format!("{key} used"), expected: before.clone(), holds: seen == *before, seen }
         })
         .collect();
-    tenants::all_hold(world, "usage before and after", rows)?;
-    Ok(denials::each_was_open(world)?)
+    tenants::all_hold(world, "usage before and after", rows)
 }

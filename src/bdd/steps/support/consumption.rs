@@ -18,6 +18,7 @@ use super::{
 use crate::{
     bdd::{StepError, World},
     cluster::{Cluster, wait_for},
+    engine::waiting_for,
     oracle::{Limit, Quantity},
     probe::Attempt,
     profile::LoadedPlatform,
@@ -208,6 +209,7 @@ struct Books<'a> {
     cluster: &'a Cluster,
     namespace: &'a str,
     name: String,
+    promised: BTreeMap<String, String>,
     within: std::time::Duration,
 }
 
@@ -221,6 +223,7 @@ impl<'a> Books<'a> {
             cluster,
             namespace: tenant.namespace(),
             name: promise.name.clone(),
+            promised: promise.hard.clone(),
             within: profile.platform.spec.deadlines.quota_settled.into(),
         })
     }
@@ -230,19 +233,19 @@ impl<'a> Books<'a> {
         &self,
         what: &str,
         holds: impl Fn(&BTreeMap<String, String>) -> bool,
-    ) -> Result<(BTreeMap<String, String>, BTreeMap<String, String>), StepError> {
+    ) -> Result<BTreeMap<String, String>, StepError> {
         let api: Api<ResourceQuota> = Api::namespaced(self.cluster.client(), self.namespace);
         let what = format!("quota {}/{} to {what}", self.namespace, self.name);
-        let waiting = crate::engine::waiting_for(what.clone());
+        let waiting = waiting_for(what.clone());
         let quota = wait_for(
             self.cluster,
             api,
             &self.name,
             &what,
             self.within,
-            |quota| quota.is_some_and(|quota| holds(&amounts(quota).1)),
+            |quota| quota.is_some_and(|quota| holds(&used(quota))),
             |quota| {
-                let seen = quota.map_or_else(|| "no such quota".to_owned(), |quota| format!("{:?}", amounts(quota).1));
+                let seen = quota.map_or_else(|| "no such quota".to_owned(), |quota| format!("used {:?}", used(quota)));
                 waiting.saw(seen.clone());
                 seen
             },
@@ -251,33 +254,35 @@ impl<'a> Books<'a> {
         .map_err(StepError::from)?;
         quota
             .as_ref()
-            .map(amounts)
-            .ok_or_else(|| StepError::trouble(format!("{what}: the quota is gone")))
+            .map(used)
+            .ok_or_else(|| StepError::trouble(format!("waited for {what}, and it is gone")))
+    }
+
+    /// What is used once the cluster has counted at all.
+    async fn used(&self) -> Result<BTreeMap<String, String>, StepError> {
+        self.used_when("be counted", |used| !used.is_empty()).await
+    }
+
+    /// The limit that is promised: what the cluster's own says is for another requirement to judge.
+    fn limit(&self, key: &str) -> Result<Quantity, StepError> {
+        let promised = self.promised.get(key).ok_or_else(|| {
+            StepError::requirement(format!("expected the profile to promise a limit on {key}, saw none in it"))
+                .hint("name it under `spec.quota.hard` of the profile")
+        })?;
+        promised.parse().map_err(|error| StepError::trouble_from("read the profile's quota", &error))
     }
 }
 
-fn amounts(quota: &ResourceQuota) -> (BTreeMap<String, String>, BTreeMap<String, String>) {
-    let plain = |amounts: Option<&BTreeMap<String, _>>| {
-        amounts
-            .into_iter()
-            .flatten()
-            .map(|(key, amount): (&String, &k8s_openapi::apimachinery::pkg::api::resource::Quantity)| {
-                (key.clone(), amount.0.clone())
-            })
-            .collect()
-    };
-    let status = quota.status.as_ref();
-    (
-        plain(status.and_then(|status| status.hard.as_ref())),
-        plain(status.and_then(|status| status.used.as_ref())),
-    )
+fn used(quota: &ResourceQuota) -> BTreeMap<String, String> {
+    let used = quota.status.as_ref().and_then(|status| status.used.clone()).unwrap_or_default();
+    used.into_iter().map(|(key, amount)| (key, amount.0)).collect()
 }
 
+/// What is used of a key; nothing, where the cluster does not count it.
 fn amount(of: &BTreeMap<String, String>, key: &str) -> Result<Quantity, StepError> {
-    of.get(key)
-        .ok_or_else(|| StepError::requirement(format!("expected a limit on {key}, saw none")))?
-        .parse()
-        .map_err(|error| StepError::trouble_from("read a quota", &error))
+    of.get(key).map_or(Ok(Quantity::ZERO), |text| {
+        text.parse().map_err(|error| StepError::trouble_from("read a quota", &error))
+    })
 }
 
 /// What the steps need to create and delete objects of one kind.
@@ -351,8 +356,8 @@ async fn fill(
     let books = Books::new(&cluster, &profile, tenant)?;
     let key = consumable.key();
     let running = running(world, tenant).await?;
-    let (hard, used_before) = books.used_when("be known", |used| used.contains_key(key)).await?;
-    let limit = Limit { hard: amount(&hard, key)?, used: amount(&used_before, key)? };
+    let used_before = books.used().await?;
+    let limit = Limit { hard: books.limit(key)?, used: amount(&used_before, key)? };
     let maker = Maker {
         actor,
         consumable,
@@ -378,18 +383,18 @@ async fn fill(
         over.push(maker.create("plimsoll-over", more).await?);
     }
     // The books are kept by admission itself when something comes in, so they are right at once.
-    let (_, used) = books.used_when("be known", |used| used.contains_key(key)).await?;
-    let used_full = amount(&used, key)?;
+    let used_full = amount(&books.used().await?, key)?;
     maker.delete_all(&cluster).await?;
-    let settled = books.used_when("be what it was", |used| *used == used_before).await;
+    let settled = books.used_when("be as it was", |used| *used == used_before).await;
     let (used_after, again) = match settled {
-        Ok((_, used)) => {
+        Ok(used) => {
             let again = maker.create("plimsoll-again", more).await?;
             maker.delete_all(&cluster).await?;
+            books.used_when("be as it was", |used| *used == used_before).await?;
             (used, Some(again))
         }
-        // Not the same again within the time that the profile gives: for the Then step to say.
-        Err(_) => (books.used_when("be known", |used| used.contains_key(key)).await?.1, None),
+        // Not as it was within the time that the profile gives: for the Then step to say.
+        Err(_) => (books.used().await?, None),
     };
     Ok(Consumption {
         namespace: tenant.namespace().to_owned(),

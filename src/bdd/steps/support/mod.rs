@@ -1,6 +1,8 @@
 //! What several domains of steps share.
 
 pub mod api;
+pub mod consumption;
 pub mod denials;
 pub mod pods;
 pub mod tenants;
+pub mod verbs;

@@ -1,8 +1,8 @@
 //! Every verb, done to a sample object: what the cluster does, as opposed to what it says that it would do.
 
 use kube::{
-    Api, Client,
-    api::{ApiResource, DynamicObject, ListParams, Patch, PatchParams, PostParams, WatchParams},
+    Api, Client, Resource,
+    api::{ApiResource, DynamicObject, ListParams, Patch, PatchParams, WatchParams},
 };
 use serde_json::json;
 
@@ -11,7 +11,7 @@ use super::{
     tenants::{self, Role},
 };
 use crate::{
-    bdd::{StepError, World},
+    bdd::StepError,
     probe::Attempt,
     tenant::{Actor, Tenant},
 };
@@ -82,17 +82,17 @@ const NAME: &str = "plimsoll-sample";
 
 impl Sample {
     /// A config map of the tenant.
-    pub async fn config_map(world: &World, tenant: &Tenant) -> Result<Self, StepError> {
-        Self::made(world, tenant, ApiResource::erase::<k8s_openapi::api::core::v1::ConfigMap>(&())).await
+    pub async fn config_map(tenant: &Tenant) -> Result<Self, StepError> {
+        Self::made(tenant, ApiResource::erase::<k8s_openapi::api::core::v1::ConfigMap>(&())).await
     }
 
     /// A secret of the tenant, with nothing secret in it.
-    pub async fn secret(world: &World, tenant: &Tenant) -> Result<Self, StepError> {
-        Self::made(world, tenant, ApiResource::erase::<k8s_openapi::api::core::v1::Secret>(&())).await
+    pub async fn secret(tenant: &Tenant) -> Result<Self, StepError> {
+        Self::made(tenant, ApiResource::erase::<k8s_openapi::api::core::v1::Secret>(&())).await
     }
 
     /// Made by the tenant's own administrator.
-    async fn made(world: &World, tenant: &Tenant, resource: ApiResource) -> Result<Self, StepError> {
+    async fn made(tenant: &Tenant, resource: ApiResource) -> Result<Self, StepError> {
         let owner = tenants::actor(&tenant, Role::Administrator)?;
         let namespace = tenant.namespace().to_owned();
         let api: Api<DynamicObject> = Api::namespaced_with(owner.client.clone(), &namespace, &resource);
