@@ -9,7 +9,6 @@ use std::{
     rc::Rc,
     sync::Arc,
     task::{Context, Poll},
-    time::Duration,
 };
 
 use cucumber::{
@@ -25,7 +24,10 @@ use futures::{
 };
 
 use super::{PlanIndex, Raised, RunContext, ScenarioContext, World, panics};
-use crate::engine::{Notes, PlannedScenario, Reason, ReasonKind, Schedule};
+use crate::{
+    engine::{Notes, PlannedScenario, Reason, ReasonKind, Schedule},
+    profile::Timespan,
+};
 
 type Output = parser::Result<Event<event::Cucumber<World>>>;
 
@@ -374,10 +376,10 @@ fn interrupted(notes: &Notes) -> Reason {
 }
 
 fn too_late(deadline_ms: u64, notes: &Notes) -> Reason {
-    let deadline = Duration::from_millis(deadline_ms);
+    let deadline = Timespan::from_millis(deadline_ms);
     let message = match notes.describe() {
-        Some(what) => format!("the scenario's deadline of {deadline:?} passed while waiting for {what}"),
-        None => format!("the scenario's deadline of {deadline:?} passed"),
+        Some(what) => format!("the scenario's deadline of {deadline} passed while waiting for {what}"),
+        None => format!("the scenario's deadline of {deadline} passed"),
     };
     Reason::new(ReasonKind::Trouble, message)
 }

@@ -327,7 +327,7 @@ async fn a_hanging_step_ends_at_its_deadline_and_says_what_it_waited_for() {
     let ran = run(HANGS, Setting { deadline: Duration::from_secs(90), ..Setting::default() }).await;
     assert_eq!(
         ran.message("hangs"),
-        "the scenario's deadline of 90s passed while waiting for pod alpha/web-0 to be Ready \
+        "the scenario's deadline of 1m 30s passed while waiting for pod alpha/web-0 to be Ready \
          (last seen: Pending: ErrImageNeverPull)"
     );
     assert_eq!(ran.outcome("hangs").unwrap().0, Outcome::Inconclusive);

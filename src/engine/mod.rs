@@ -5,6 +5,7 @@ mod outcome;
 mod plan;
 mod schedule;
 mod sink;
+mod verdict;
 mod waiting;
 mod waiver;
 
@@ -13,5 +14,6 @@ pub use outcome::{Outcome, Reason, ReasonKind, Tally};
 pub use plan::{Plan, PlannedScenario, PlannedStep, Risk, ScenarioId, Selection};
 pub use schedule::Schedule;
 pub use sink::{ConsumerFailure, Dispatcher, EventConsumer, EventSink, Recorder, Stamped};
+pub use verdict::{RunEnd, Signal, exit};
 pub use waiting::{Notes, Waiting, waiting_for};
 pub use waiver::Waivers;

@@ -1,1 +1,17 @@
-//! One run from end to end: profile, plan, cluster, tenants, scenarios, journal, reports, exit code.
+//! One run from end to end: plan, stage, scenarios, journal, reports, exit code.
+
+mod books;
+mod decide;
+mod finish;
+mod order;
+mod run;
+mod signals;
+mod stage;
+
+pub use order::{Ended, Keep, Leftover, RunOrder, SessionError};
+pub use run::run;
+pub use signals::Signals;
+pub use stage::{Detected, Opened, Stage, StageRun};
+
+#[cfg(test)]
+mod tests;

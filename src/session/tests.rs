@@ -1,0 +1,461 @@
+//! Whole runs on a stage that is not there, with toy features.
+
+use std::{path::Path, sync::Arc, time::Duration};
+
+use proptest::prelude::*;
+use tokio::sync::{Notify, mpsc};
+
+use super::*;
+use crate::{
+    bdd::{Services, step_definitions},
+    catalog::{Catalog, PlanRequest, Requirements, Source},
+    cluster::RunId,
+    engine::{Event, Outcome, Plan, Reason, ReasonKind, Selection, Signal},
+    evidence::{self, Integrity, Journal},
+    exit::Exit,
+};
+
+/// A stage that does as it is told.
+#[derive(Default)]
+struct Toy {
+    fails_to_open: bool,
+    never_opens: bool,
+    loses: Option<Arc<Notify>>,
+    hung: Option<Arc<Notify>>,
+    never_closes: Option<Arc<Notify>>,
+    leftovers: Vec<Leftover>,
+    opened: bool,
+    closed: bool,
+}
+
+impl Stage for Toy {
+    async fn open(&mut self, run: &StageRun) -> Result<Opened, Reason> {
+        self.opened = true;
+        if self.fails_to_open {
+            return Err(Reason::new(
+                ReasonKind::Trouble,
+                "the API server https://198.18.0.1 does not answer",
+            ));
+        }
+        if self.never_opens {
+            std::future::pending::<()>().await;
+        }
+        let capabilities = run
+            .needs
+            .iter()
+            .map(|name| Detected { name: name.clone(), detected: Some(false), probe: "no answer".into() })
+            .collect();
+        let mut services = Services::default();
+        if let Some(hung) = &self.hung {
+            services = services.with(Arc::clone(hung));
+        }
+        Ok(Opened { context: "toy".into(), services, capabilities, versions: serde_json::Value::Null })
+    }
+
+    async fn lost(&self) -> String {
+        match &self.loses {
+            Some(loses) => loses.notified().await,
+            None => std::future::pending().await,
+        }
+        "the API server has not answered for 20s".into()
+    }
+
+    async fn close(&mut self, _: Duration) -> Vec<Leftover> {
+        if let Some(closing) = &self.never_closes {
+            closing.notify_one();
+            std::future::pending::<()>().await;
+        }
+        self.closed = true;
+        self.leftovers.clone()
+    }
+
+    fn remains(&self) -> Vec<Leftover> {
+        vec![Leftover {
+            reference: "v1/Namespace toy-alpha".into(),
+            why: "its removal was not waited for".into(),
+        }]
+    }
+}
+
+fn leftover() -> Leftover {
+    Leftover { reference: "v1/Namespace toy-alpha".into(), why: "finalizer example.com/never".into() }
+}
+
+fn plan(feature: &str) -> (Plan, Vec<cucumber::gherkin::Feature>) {
+    let requirements =
+        Requirements::parse("- { id: NET-02, level: must, promise: apart, source: Network }").unwrap();
+    let source = Source::new("features/toy.feature", "toy", feature);
+    let catalog = Catalog::from_sources(requirements, vec![source], Vec::new(), Vec::new());
+    let request = PlanRequest { selection: Selection::default(), deadline: Duration::from_hours(2) };
+    let plan = catalog.plan(&request).unwrap();
+    let features = catalog.gherkin(&plan);
+    (plan, features)
+}
+
+fn order(feature: &str, runs: &Path) -> RunOrder {
+    let (plan, features) = plan(feature);
+    RunOrder {
+        id: RunId::parse("toy23").unwrap(),
+        command: vec!["plimsoll".into(), "run".into()],
+        platform: Arc::new(crate::profile::load_lab().unwrap()),
+        plan,
+        features,
+        steps: step_definitions(),
+        seed: 1,
+        concurrency: 2,
+        keep: Keep::Never,
+        runs: runs.to_owned(),
+        reports: Vec::new(),
+        requirements: Vec::new(),
+        live: None,
+    }
+}
+
+/// What came of a run, as its journal has it.
+struct Came {
+    ended: Ended,
+    events: Vec<Event>,
+}
+
+impl Came {
+    fn outcomes(&self) -> Vec<(String, Outcome, String)> {
+        self.events
+            .iter()
+            .filter_map(|event| match event {
+                Event::ScenarioFinished { id, outcome, reason, .. } => Some((
+                    id.0.clone(),
+                    *outcome,
+                    reason.as_ref().map(|reason| reason.message.clone()).unwrap_or_default(),
+                )),
+                _ => None,
+            })
+            .collect()
+    }
+
+    fn warnings(&self) -> Vec<&str> {
+        self.events
+            .iter()
+            .filter_map(|event| match event {
+                Event::Warning { message } => Some(message.as_str()),
+                _ => None,
+            })
+            .collect()
+    }
+}
+
+async fn came(order: RunOrder, stage: &mut Toy, signals: &mut Signals) -> Came {
+    let directory = order.directory();
+    let planned = order.plan.scenarios.len();
+    let ended = run(order, stage, signals).await.unwrap();
+    let journal = evidence::read(&directory.join(Journal::FILE)).unwrap();
+    assert_eq!(journal.integrity(), Integrity::Intact, "{:?}", journal.problems);
+    let events: Vec<Event> = journal.records.into_iter().map(|record| record.event).collect();
+    // Whatever happens, these hold.
+    assert!(matches!(events.first(), Some(Event::RunStarted { .. })));
+    assert!(matches!(events.get(1), Some(Event::Planned { .. })));
+    let Some(Event::RunFinished { tally, exit, .. }) = events.last() else { panic!("no end: {events:?}") };
+    assert_eq!(tally.total(), planned);
+    if ended.troubles.is_empty() {
+        assert_eq!(*exit, ended.exit.code());
+    }
+    for file in ["report.html", "report.json", "junit.xml", "report.md", "bundle.tar.gz"] {
+        assert!(directory.join(file).is_file(), "{file} is missing: {:?}", ended.troubles);
+    }
+    Came { ended, events }
+}
+
+const FINE: &str = "@NET-02 @must\nFeature: Fine\n\n  Scenario: one\n    Then toy: nothing\n\n  Scenario: two\n    Then toy: nothing\n";
+const BROKEN: &str = "@NET-02 @must\nFeature: Broken\n\n  Scenario: one\n    Then toy: a promise is broken\n\n  Scenario: two\n    Then toy: nothing\n";
+const HANGS: &str = "@NET-02 @must\nFeature: Hangs\n\n  Scenario: one\n    When toy: it hangs\n    Then toy: nothing\n\n  @serial\n  Scenario: two\n    Then toy: nothing\n";
+const NEEDS: &str = "@NET-02 @must\nFeature: Needs\n\n  @risk-fault\n  Scenario: one\n    Then toy: nothing\n\n  @needs-dns\n  Scenario: two\n    Then toy: nothing\n";
+
+#[tokio::test]
+async fn a_run_that_proves_everything_is_conformant() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut stage = Toy::default();
+    let came = came(order(FINE, dir.path()), &mut stage, &mut Signals::channel().1).await;
+    assert_eq!(came.ended.exit, Exit::Conformant);
+    assert!(came.ended.all_passed());
+    assert!(stage.closed);
+    assert_eq!(came.warnings(), Vec::<&str>::new());
+}
+
+#[tokio::test]
+async fn a_broken_promise_fails_the_run() {
+    let dir = tempfile::tempdir().unwrap();
+    let came = came(order(BROKEN, dir.path()), &mut Toy::default(), &mut Signals::channel().1).await;
+    assert_eq!(came.ended.exit, Exit::Failed);
+}
+
+#[tokio::test]
+async fn leftovers_show_only_where_the_verdict_is_fine() {
+    for (feature, exit) in [(FINE, Exit::Leftovers), (BROKEN, Exit::Failed)] {
+        let dir = tempfile::tempdir().unwrap();
+        let mut stage = Toy { leftovers: vec![leftover()], ..Toy::default() };
+        let came = came(order(feature, dir.path()), &mut stage, &mut Signals::channel().1).await;
+        assert_eq!(came.ended.exit, exit);
+        assert_eq!(came.ended.leftovers, [leftover()]);
+        assert!(came.events.iter().any(|event| matches!(event, Event::Leftover { .. })));
+    }
+}
+
+#[tokio::test]
+async fn a_stage_that_cannot_open_leaves_everything_not_run() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut stage = Toy { fails_to_open: true, ..Toy::default() };
+    let came = came(order(FINE, dir.path()), &mut stage, &mut Signals::channel().1).await;
+    assert_eq!(came.ended.exit, Exit::Inconclusive);
+    assert_eq!(came.ended.tally.not_run, 2);
+    assert_eq!(came.outcomes()[0].2, "not started: the API server https://198.18.0.1 does not answer");
+    assert!(stage.closed);
+}
+
+#[tokio::test]
+async fn what_the_platform_does_not_have_is_not_applicable_and_proves_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut order = order(NEEDS, dir.path());
+    let platform = Arc::make_mut(&mut order.platform);
+    platform.platform.spec.capabilities.clear();
+    platform.platform.spec.risk_ceiling = crate::engine::Risk::Load;
+    let came = came(order, &mut Toy::default(), &mut Signals::channel().1).await;
+    assert_eq!(
+        came.outcomes(),
+        [
+            (
+                "toy/one".to_owned(),
+                Outcome::NotApplicable,
+                "the profile allows risk up to `load`, and this is `fault`".to_owned()
+            ),
+            (
+                "toy/two".to_owned(),
+                Outcome::NotApplicable,
+                "the profile does not claim `dns`, and the cluster does not show it: no answer".to_owned()
+            ),
+        ]
+    );
+    assert_eq!(came.ended.exit, Exit::Inconclusive);
+}
+
+#[tokio::test]
+async fn what_is_claimed_but_not_detected_runs_all_the_same() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut order = order(NEEDS, dir.path());
+    let platform = Arc::make_mut(&mut order.platform);
+    platform.platform.spec.capabilities = vec![crate::profile::Capability::Dns];
+    platform.platform.spec.risk_ceiling = crate::engine::Risk::Fault;
+    let came = came(order, &mut Toy::default(), &mut Signals::channel().1).await;
+    assert_eq!(came.ended.tally.passed, 2);
+}
+
+/// A run whose scenario hangs, and something that happens meanwhile.
+async fn while_hanging(
+    mut stage: Toy,
+    meanwhile: impl AsyncFnOnce(mpsc::UnboundedSender<Signal>, Arc<Notify>),
+) -> (Came, Toy) {
+    let dir = tempfile::tempdir().unwrap();
+    let hung = Arc::new(Notify::new());
+    stage.hung = Some(Arc::clone(&hung));
+    let (sender, mut signals) = Signals::channel();
+    let (came, ()) =
+        tokio::join!(came(order(HANGS, dir.path()), &mut stage, &mut signals), meanwhile(sender, hung));
+    (came, stage)
+}
+
+#[tokio::test]
+async fn a_first_signal_ends_the_run_in_order() {
+    for (signal, exit) in [(Signal::Interrupt, Exit::Interrupted), (Signal::Terminate, Exit::Terminated)] {
+        let (came, stage) = while_hanging(Toy::default(), async |signals, hung| {
+            hung.notified().await;
+            signals.send(signal).unwrap();
+        })
+        .await;
+        assert_eq!(came.ended.exit, exit);
+        assert!(stage.closed);
+        let name = signal.name();
+        assert_eq!(
+            came.outcomes(),
+            [
+                (
+                    "toy/one".to_owned(),
+                    Outcome::Inconclusive,
+                    "interrupted while waiting for pod alpha/web-0 to be Ready (last seen: Pending: \
+                     ErrImageNeverPull)"
+                        .to_owned()
+                ),
+                ("toy/two".to_owned(), Outcome::NotRun, format!("not started: the run was ended by {name}")),
+            ]
+        );
+        let interrupts = came.events.iter().filter(|event| matches!(event, Event::Interrupted { .. }));
+        assert_eq!(interrupts.count(), 1);
+    }
+}
+
+#[tokio::test]
+async fn a_second_signal_stops_at_once_and_lists_what_is_left() {
+    let closing = Arc::new(Notify::new());
+    let stage = Toy { never_closes: Some(Arc::clone(&closing)), ..Toy::default() };
+    let (came, _) = while_hanging(stage, async |signals, hung| {
+        hung.notified().await;
+        signals.send(Signal::Interrupt).unwrap();
+        closing.notified().await;
+        signals.send(Signal::Interrupt).unwrap();
+    })
+    .await;
+    assert_eq!(came.ended.exit, Exit::Interrupted);
+    assert_eq!(came.ended.leftovers.len(), 1);
+    assert_eq!(came.ended.leftovers[0].why, "its removal was not waited for");
+}
+
+#[tokio::test]
+async fn a_signal_while_the_stage_opens_or_closes_is_heeded() {
+    let dir = tempfile::tempdir().unwrap();
+    let (sender, mut signals) = Signals::channel();
+    sender.send(Signal::Terminate).unwrap();
+    let mut stage = Toy { never_opens: true, ..Toy::default() };
+    let first = came(order(FINE, dir.path()), &mut stage, &mut signals).await;
+    assert_eq!(first.ended.exit, Exit::Terminated);
+    assert_eq!(first.ended.tally.not_run, 2);
+    assert!(stage.closed);
+
+    let dir = tempfile::tempdir().unwrap();
+    let (sender, mut signals) = Signals::channel();
+    let closing = Arc::new(Notify::new());
+    let mut stage = Toy { never_closes: Some(Arc::clone(&closing)), ..Toy::default() };
+    let (second, ()) = tokio::join!(came(order(FINE, dir.path()), &mut stage, &mut signals), async {
+        closing.notified().await;
+        sender.send(Signal::Interrupt).unwrap();
+        sender.send(Signal::Interrupt).unwrap();
+    });
+    assert_eq!(second.ended.exit, Exit::Interrupted);
+    assert_eq!(second.ended.tally.passed, 2);
+    assert_eq!(second.ended.leftovers.len(), 1);
+}
+
+#[tokio::test]
+async fn a_lost_cluster_ends_the_run_inconclusive() {
+    let lost = Arc::new(Notify::new());
+    let stage = Toy { loses: Some(Arc::clone(&lost)), ..Toy::default() };
+    let (came, stage) = while_hanging(stage, async |_signals, hung| {
+        hung.notified().await;
+        lost.notify_one();
+    })
+    .await;
+    assert_eq!(came.ended.exit, Exit::Inconclusive);
+    assert_eq!(came.outcomes()[1].2, "not started: the API server has not answered for 20s");
+    assert_eq!(came.warnings(), ["the API server has not answered for 20s; the run ends early"]);
+    assert!(stage.closed);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_deadline_of_the_run_and_a_stage_that_hangs_have_an_end() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut stage = Toy { never_closes: Some(Arc::default()), ..Toy::default() };
+    let mut order = order(HANGS, dir.path());
+    Arc::make_mut(&mut order.platform).platform.spec.deadlines.run =
+        crate::profile::Timespan::from_secs(3600);
+    let came = came(order, &mut stage, &mut Signals::channel().1).await;
+    assert_eq!(came.ended.exit, Exit::Inconclusive);
+    assert_eq!(came.outcomes()[1].2, "not started: the run's deadline of 1h passed");
+    assert_eq!(came.ended.leftovers.len(), 1);
+}
+
+#[tokio::test]
+async fn tenants_are_kept_where_that_is_asked_for() {
+    for (keep, feature, closed) in [
+        (Keep::Never, BROKEN, true),
+        (Keep::Failed, BROKEN, false),
+        (Keep::Failed, FINE, true),
+        (Keep::Always, FINE, false),
+    ] {
+        let dir = tempfile::tempdir().unwrap();
+        let mut stage = Toy::default();
+        let order = RunOrder { keep, ..order(feature, dir.path()) };
+        let came = came(order, &mut stage, &mut Signals::channel().1).await;
+        assert_eq!(stage.closed, closed, "{keep:?}");
+        assert_eq!(came.warnings().len(), usize::from(!closed));
+    }
+}
+
+#[tokio::test]
+async fn waivers_that_expire_or_are_not_needed_fail_the_run() {
+    let waiver = |expires: &str| crate::profile::Waiver {
+        requirement: Some("NET-02".into()),
+        scenario: None,
+        reason: "known".into(),
+        owner: "team".into(),
+        expires: expires.parse().unwrap(),
+        contexts: Vec::new(),
+    };
+    for (feature, expires, exit) in [
+        (BROKEN, "2999-01-01", Exit::Conformant),
+        (FINE, "2999-01-01", Exit::Failed),
+        (FINE, "2000-01-01", Exit::Failed),
+        (BROKEN, "2000-01-01", Exit::Failed),
+    ] {
+        let dir = tempfile::tempdir().unwrap();
+        let mut order = order(feature, dir.path());
+        Arc::make_mut(&mut order.platform).platform.spec.waivers = vec![waiver(expires)];
+        let came = came(order, &mut Toy::default(), &mut Signals::channel().1).await;
+        assert_eq!(came.ended.exit, exit, "{expires}");
+    }
+}
+
+#[tokio::test]
+async fn a_run_directory_that_is_taken_is_refused_before_anything_happens() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut stage = Toy::default();
+    came(order(FINE, dir.path()), &mut stage, &mut Signals::channel().1).await;
+    let mut again = Toy::default();
+    let error = run(order(FINE, dir.path()), &mut again, &mut Signals::channel().1).await.unwrap_err();
+    assert!(matches!(error, SessionError::Journal(_)), "{error}");
+    assert!(!again.opened);
+}
+
+#[tokio::test]
+async fn a_report_that_cannot_be_written_is_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut order = order(FINE, dir.path());
+    order.reports = vec![(crate::report::Format::Json, "/proc/nowhere/report.json".into())];
+    let came = came(order, &mut Toy::default(), &mut Signals::channel().1).await;
+    assert_eq!(came.ended.exit, Exit::Inconclusive);
+    assert_eq!(came.ended.troubles.len(), 1);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+    /// However the scenarios end and whenever a signal comes, every planned scenario has exactly one outcome
+    /// and the journal is whole ([`came`] checks both).
+    #[test]
+    fn the_sum_always_equals_the_plan(
+        kinds in prop::collection::vec(0_usize..6, 1..10),
+        concurrency in 1_usize..4,
+        signal_after in prop::option::of(0_usize..60),
+        fails_to_open in prop::bool::weighted(0.1),
+    ) {
+        let steps = ["Then toy: nothing", "Then toy: a promise is broken", "When toy: it panics",
+            "When toy: 3 attempts are made", "When toy: nobody wrote this", "Then toy: the control was shut"];
+        let scenario = |(index, kind): (usize, &usize)| format!("\n  Scenario: number {index}\n    {}\n", steps[*kind]);
+        let feature = format!(
+            "@NET-02 @must\nFeature: Any\n{}",
+            kinds.iter().enumerate().map(scenario).collect::<String>()
+        );
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let came = runtime.block_on(async {
+            let dir = tempfile::tempdir().unwrap();
+            let order = RunOrder { concurrency, ..order(&feature, dir.path()) };
+            let mut stage = Toy { fails_to_open, ..Toy::default() };
+            let (sender, mut signals) = Signals::channel();
+            let run = came(order, &mut stage, &mut signals);
+            let poke = async {
+                if let Some(turns) = signal_after {
+                    for _ in 0..turns {
+                        tokio::task::yield_now().await;
+                    }
+                    let _ = sender.send(Signal::Interrupt);
+                }
+            };
+            tokio::join!(run, poke).0
+        });
+        prop_assert_eq!(came.ended.tally.total(), kinds.len());
+    }
+}
