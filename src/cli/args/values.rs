@@ -40,6 +40,13 @@ pub enum OutputFormat {
     Name,
 }
 
+impl OutputFormat {
+    /// Whether a program reads it: then there is always something, be it an empty list.
+    pub(crate) const fn is_data(self) -> bool {
+        matches!(self, Self::Json | Self::Yaml)
+    }
+}
+
 /// What a report can be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReportForm {

@@ -1,6 +1,6 @@
 //! From a command as typed to its file.
 
-use super::{completion, config, explain, lint, list, man, plan, report, schema, verify, version};
+use super::{cleanup, completion, config, explain, lint, list, man, plan, report, schema, verify, version};
 use crate::cli::args::{Cli, Command};
 use crate::cli::failure::Failure;
 use crate::cli::settings::Layers;
@@ -16,6 +16,7 @@ pub(in crate::cli) fn run(cli: Cli, layers: &Layers, terminal: Terminal) -> Resu
         Command::Explain(args) => explain::run(&args),
         Command::Report(args) => report::run(&args, layers, terminal),
         Command::Verify(args) => verify::run(&args, layers),
+        Command::Cleanup(args) => cleanup::run(&args, layers, terminal),
         Command::Schema(args) => schema::run(&args),
         Command::Config(args) => config::run(&args, layers),
         Command::Completion(args) => completion::run(&args),

@@ -1,5 +1,6 @@
 //! One file a command.
 
+mod cleanup;
 mod completion;
 mod config;
 mod dispatch;
