@@ -152,7 +152,7 @@ pub struct Echo {
 
 /// How a probe travels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "kebab-case")]
 pub enum Transport {
     /// A connection, the greeting, the echo.
     Tcp,
@@ -160,9 +160,18 @@ pub enum Transport {
     Udp,
     /// A GET with the nonce in a header, the echo as its body.
     Http,
-    /// A look-up of the host, by the pod's own resolver configuration or, where a port is given, of the well-known name
-    /// in [`Probe::question`] at that server.
+    /// A look-up over UDP: of the host by the pod's own resolver configuration or, where a port is given, of
+    /// [`Probe::question`] at that server.
     Dns,
+    /// The same over TCP.
+    DnsTcp,
+}
+
+impl Transport {
+    /// Whether it looks a name up rather than reaching for an agent.
+    pub const fn is_lookup(self) -> bool {
+        matches!(self, Self::Dns | Self::DnsTcp)
+    }
 }
 
 /// One attempt to reach something.

@@ -94,8 +94,13 @@ fn reply() -> impl Strategy<Value = Reply> {
 }
 
 fn request() -> impl Strategy<Value = Request> {
-    let transport =
-        prop::sample::select(vec![Transport::Tcp, Transport::Udp, Transport::Http, Transport::Dns]);
+    let transport = prop::sample::select(vec![
+        Transport::Tcp,
+        Transport::Udp,
+        Transport::Http,
+        Transport::Dns,
+        Transport::DnsTcp,
+    ]);
     let probe = (
         any::<u32>(),
         transport,

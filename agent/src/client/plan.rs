@@ -50,23 +50,28 @@ pub(super) async fn run(
     let start = Instant::now();
     let sample = Sample::new(Rc::clone(&probe), round);
     let attempts = Rc::new(RefCell::new(0));
-    let (seen, address) = match names.find(&probe.host).await {
-        Err(seen) => (seen, None),
-        Ok(addresses) if probe.transport == Transport::Dns && probe.port == 0 => {
-            (Seen::Resolved { addresses, rcode: "NOERROR".into() }, None)
-        }
-        Ok(addresses) => {
-            // The time that the name took is not the path's.
-            let start = Instant::now();
-            let deadline = start + pacing.deadline;
-            let seen = match (probe.transport, addresses.first()) {
-                (Transport::Udp | Transport::Dns, Some(&to)) => {
-                    sample.send(to, start, &pacing.offsets, &attempts, deadline).await
-                }
-                _ => race(&sample, &addresses, start, &pacing.offsets, &attempts, deadline).await,
-            };
-            let named = probe.host.parse::<IpAddr>().is_err();
-            (seen.unwrap_or(Seen::Silence), addresses.first().copied().filter(|_| named))
+    let (seen, address) = if probe.transport.is_lookup() && probe.port == 0 {
+        let found = names.ask(&probe.host, Some(probe.transport)).await;
+        (
+            found.map_or_else(|seen| seen, |addresses| Seen::Resolved { addresses, rcode: "NOERROR".into() }),
+            None,
+        )
+    } else {
+        match names.find(&probe.host).await {
+            Err(seen) => (seen, None),
+            Ok(addresses) => {
+                // The time that the name took is not the path's.
+                let start = Instant::now();
+                let deadline = start + pacing.deadline;
+                let seen = match (probe.transport, addresses.first()) {
+                    (Transport::Udp | Transport::Dns, Some(&to)) => {
+                        sample.send(to, start, &pacing.offsets, &attempts, deadline).await
+                    }
+                    _ => race(&sample, &addresses, start, &pacing.offsets, &attempts, deadline).await,
+                };
+                let named = probe.host.parse::<IpAddr>().is_err();
+                (seen.unwrap_or(Seen::Silence), addresses.first().copied().filter(|_| named))
+            }
         }
     };
     let attempts = *attempts.borrow();

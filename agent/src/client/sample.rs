@@ -59,6 +59,7 @@ impl Sample {
         let talked = match connected {
             Ok(stream) => match self.probe.transport {
                 Transport::Http => self.fetch(stream).await,
+                Transport::DnsTcp => self.query(stream).await,
                 _ => self.greet(stream).await,
             },
             Err(error) => Err(error),
@@ -78,6 +79,16 @@ impl Sample {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
         Ok(self.recognise(&line))
+    }
+
+    /// A question over TCP has its length before it.
+    async fn query(&self, mut stream: TcpStream) -> io::Result<Seen> {
+        let question = self.payload().map_err(io::Error::other)?;
+        let length = u16::try_from(question.len()).map_err(io::Error::other)?;
+        stream.write_all(&[&length.to_be_bytes(), question.as_slice()].concat()).await?;
+        let mut answer = vec![0; stream.read_u16().await?.into()];
+        stream.read_exact(&mut answer).await?;
+        Ok(name_answer(&answer))
     }
 
     async fn fetch(&self, stream: TcpStream) -> io::Result<Seen> {
@@ -169,7 +180,7 @@ impl Sample {
     }
 
     fn payload(&self) -> Result<Vec<u8>, String> {
-        if self.probe.transport != Transport::Dns {
+        if !self.probe.transport.is_lookup() {
             return Ok(greeting(self.nonce).into_bytes());
         }
         let question = self.probe.question.as_deref().unwrap_or(".");

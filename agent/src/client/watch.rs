@@ -84,7 +84,7 @@ pub(super) async fn run(
     let mut samples = JoinSet::new();
     let (mut due, mut missed) = (0, 0);
     let mut last = None;
-    let way = if probe.transport == Transport::Dns && probe.port == 0 {
+    let way = if probe.transport.is_lookup() && probe.port == 0 {
         Some(Way::Resolver)
     } else {
         // A name is looked up once: the path is watched, not the resolver.
@@ -157,7 +157,7 @@ enum Way {
 async fn once(sample: &Sample, way: Way, names: &Names, until: Instant) -> Seen {
     let seen = match (way, sample.probe.transport) {
         (Way::Resolver, _) => {
-            let found = timeout_at(until, names.find_anew(&sample.probe.host)).await;
+            let found = timeout_at(until, names.ask(&sample.probe.host, Some(sample.probe.transport))).await;
             Some(match found {
                 Ok(Ok(addresses)) => Seen::Resolved { addresses, rcode: "NOERROR".into() },
                 Ok(Err(seen)) => seen,
@@ -168,7 +168,7 @@ async fn once(sample: &Sample, way: Way, names: &Names, until: Instant) -> Seen 
             let sent = std::cell::RefCell::new(0);
             sample.send(address, Instant::now(), &[Duration::ZERO], &sent, until).await
         }
-        (Way::Address(address), Transport::Tcp | Transport::Http) => {
+        (Way::Address(address), Transport::Tcp | Transport::Http | Transport::DnsTcp) => {
             timeout_at(until, sample.dial(address)).await.unwrap_or(None)
         }
     };
