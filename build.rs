@@ -11,7 +11,8 @@ use std::process::{Command, ExitCode};
 
 fn main() -> ExitCode {
     // Features and suites are embedded, too: a new file among them must rebuild the program.
-    let sources = ["features", "scenarios/suites", "agent/src", "agent/Cargo.toml", "Cargo.toml", "Cargo.lock"];
+    let sources =
+        ["features", "scenarios/suites", "agent/src", "agent/Cargo.toml", "Cargo.toml", "Cargo.lock"];
     for path in ["build.rs"].into_iter().chain(sources) {
         println!("cargo::rerun-if-changed={path}");
     }

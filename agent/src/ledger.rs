@@ -11,7 +11,8 @@ pub struct Ledger {
     capacity: usize,
     entries: HashMap<Nonce, Arrival>,
     order: VecDeque<Nonce>,
-    forgotten: u64,
+    /// When the youngest of those that were forgotten had arrived.
+    forgotten_us: Option<u64>,
 }
 
 impl Ledger {
@@ -20,7 +21,12 @@ impl Ledger {
 
     /// An empty ledger that remembers so many nonces.
     pub fn new(capacity: usize) -> Self {
-        Self { capacity: capacity.max(1), entries: HashMap::new(), order: VecDeque::new(), forgotten: 0 }
+        Self {
+            capacity: capacity.max(1),
+            entries: HashMap::new(),
+            order: VecDeque::new(),
+            forgotten_us: None,
+        }
     }
 
     /// Notes that a nonce arrived.
@@ -32,8 +38,7 @@ impl Ledger {
         if self.order.len() == self.capacity
             && let Some(oldest) = self.order.pop_front()
         {
-            self.entries.remove(&oldest);
-            self.forgotten += 1;
+            self.forgotten_us = self.entries.remove(&oldest).map(|it| it.first_us).or(self.forgotten_us);
         }
         self.order.push_back(nonce);
         self.entries.insert(nonce, Arrival { index: nonce.index, times: 1, port, peer, first_us: now_us });
@@ -47,9 +52,9 @@ impl Ledger {
         arrivals
     }
 
-    /// How many nonces have been forgotten since the start.
-    pub fn forgotten(&self) -> u64 {
-        self.forgotten
+    /// Whether everything that arrived since then is still known.
+    pub fn is_complete_since(&self, since_us: u64) -> bool {
+        self.forgotten_us.is_none_or(|forgotten| forgotten < since_us)
     }
 }
 
@@ -150,7 +155,7 @@ mod tests {
             let kept: usize = (0..3).map(|round| ledger.of_round(round).len()).sum();
             prop_assert!(kept <= capacity);
             let distinct = nonces.iter().collect::<std::collections::BTreeSet<_>>().len();
-            prop_assert!(ledger.forgotten() > 0 || kept == distinct);
+            prop_assert!(!ledger.is_complete_since(0) || kept == distinct);
         }
 
         #[test]

@@ -247,6 +247,8 @@ pub enum Request {
         id: u32,
         /// The round.
         round: Round,
+        /// It began no longer ago than this.
+        within_ms: u32,
     },
     /// Read the clocks.
     Ping {
@@ -541,8 +543,8 @@ pub enum Reply {
         arrivals: Vec<Arrival>,
         /// Connections in this pod whose handshake is not complete.
         half_open: Vec<HalfOpen>,
-        /// Entries that the bounded ledger has let go since the server's start: if not zero, absence proves nothing.
-        forgotten: u64,
+        /// Whether the bounded ledger still holds all that arrived in that time: if not, absence proves nothing.
+        complete: bool,
     },
     /// The clocks.
     Pong {

@@ -75,7 +75,7 @@ fn reply() -> impl Strategy<Value = Reply> {
             }
         ),
         (any::<u32>(), any::<u64>()).prop_map(|(id, took_us)| Reply::Done { id, took_us }),
-        (any::<u32>(), any::<u64>(), ip(), any::<u16>()).prop_map(|(id, forgotten, ip, port)| {
+        (any::<u32>(), any::<bool>(), ip(), any::<u16>()).prop_map(|(id, complete, ip, port)| {
             Reply::Arrivals {
                 id,
                 arrivals: vec![Arrival {
@@ -86,7 +86,7 @@ fn reply() -> impl Strategy<Value = Reply> {
                     first_us: 3,
                 }],
                 half_open: vec![HalfOpen { port, peer: SocketAddr::new(ip, port) }],
-                forgotten,
+                complete,
             }
         }),
         (prop::option::of(any::<u32>()), "\\PC{0,20}").prop_map(|(id, why)| Reply::Error { id, why }),
@@ -132,7 +132,7 @@ fn request() -> impl Strategy<Value = Request> {
                     deadline_ms: 1_000
                 },
             }),
-            Just(Request::Arrivals { id, round }),
+            Just(Request::Arrivals { id, round, within_ms: 1_500 }),
             Just(Request::Ping { id }),
             Just(Request::Cancel { id }),
         ]

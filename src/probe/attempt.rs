@@ -82,8 +82,11 @@ pub struct Attempt {
     /// What it came to.
     #[serde(flatten)]
     pub verdict: Verdict,
-    /// When.
+    /// When, at the latest and at the earliest: the whole matrix, for a cell of one.
     pub span: Span,
+    /// How long this attempt itself took, where the span is wider.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub took_us: Option<u64>,
     /// What a third party needs in order to check it: request and response, the two ends of a probe.
     #[serde(default, skip_serializing_if = "serde_json::Value::is_null")]
     pub evidence: serde_json::Value,
@@ -103,6 +106,7 @@ impl Attempt {
             variant: None,
             verdict,
             span: Span::since(began),
+            took_us: None,
             evidence: serde_json::Value::Null,
         }
     }

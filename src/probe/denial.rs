@@ -208,6 +208,7 @@ mod tests {
             variant: None,
             verdict,
             span: Span { began: Moment::from_micros(began), ended: Moment::from_micros(began + 10) },
+            took_us: None,
             evidence: serde_json::Value::Null,
         }
     }

@@ -7,10 +7,25 @@ pub mod access;
 pub mod api;
 mod attempt;
 mod denial;
+mod fleet;
 pub mod image;
+mod judge;
+mod link;
+mod matrix;
+mod pod;
 mod show;
+mod stream;
 mod verdict;
+
+pub use plimsoll_agent::protocol::{Pace, Transport};
 
 pub use attempt::{Attempt, Moment, NotOpen, Open, Span};
 pub use denial::{Control, Denial, NotDenied};
+pub use fleet::Fleet;
+pub use link::AgentError;
+pub use matrix::{
+    AddressKind, Cell, Entry, MatrixPlan, MatrixResult, OtherEnd, Source, Target, transport_word,
+};
+pub use pod::{AGENT_CONTAINER, AgentPod};
+pub use stream::AgentStream;
 pub use verdict::{Accepted, AcceptedError, Admitter, Forbidder, UnknownVerdict, Verdict, VerdictKind};

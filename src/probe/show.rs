@@ -31,7 +31,9 @@ impl Attempt {
                 to,
                 accepted: accepted.iter().map(|kind| kind.word().to_owned()).collect(),
                 verdict: self.verdict.kind().word().to_owned(),
-                took_us: u64::try_from(self.span.length().as_micros()).unwrap_or(u64::MAX),
+                took_us: self
+                    .took_us
+                    .unwrap_or_else(|| u64::try_from(self.span.length().as_micros()).unwrap_or(u64::MAX)),
                 control,
                 detail,
             },

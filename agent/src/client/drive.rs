@@ -99,9 +99,9 @@ impl Driver {
                     let _ = running.send(true);
                 }
             }
-            Request::Arrivals { id, round } => {
+            Request::Arrivals { id, round, within_ms } => {
                 tokio::task::spawn_local(async move {
-                    let reply = match server::ask(&self.who, id, round).await {
+                    let reply = match server::ask(&self.who, id, round, within_ms).await {
                         Ok(reply) => reply,
                         Err(error) => Reply::Error { id: Some(id), why: error.to_string() },
                     };

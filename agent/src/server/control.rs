@@ -10,6 +10,7 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::time::timeout;
 
 use super::serve::{State, doing};
+use crate::clock;
 use crate::identity::control_socket;
 use crate::ledger;
 use crate::protocol::{Identity, MAX_LINE, Reply, Request, Round};
@@ -44,13 +45,14 @@ async fn answer(stream: UnixStream, state: &State) -> io::Result<()> {
     let mut line = Vec::new();
     (&mut stream).take(4096).read_until(b'\n', &mut line).await?;
     let reply = match serde_json::from_slice(&line) {
-        Ok(Request::Arrivals { id, round }) => {
+        Ok(Request::Arrivals { id, round, within_ms }) => {
             let ledger = state.ledger();
+            let since = clock::monotonic_us().saturating_sub(u64::from(within_ms) * 1_000);
             Reply::Arrivals {
                 id,
                 arrivals: ledger.of_round(round.0),
                 half_open: ledger::half_open(),
-                forgotten: ledger.forgotten(),
+                complete: ledger.is_complete_since(since),
             }
         }
         Ok(_) => Reply::Error { id: None, why: "the server only knows arrivals".into() },
@@ -72,10 +74,10 @@ async fn connect(who: &Identity) -> io::Result<UnixStream> {
 ///
 /// # Errors
 /// There is no server in this pod, or it does not answer.
-pub async fn ask(who: &Identity, id: u32, round: Round) -> io::Result<Reply> {
+pub async fn ask(who: &Identity, id: u32, round: Round, within_ms: u32) -> io::Result<Reply> {
     let exchange = async {
         let mut stream = BufReader::new(connect(who).await?);
-        let mut line = serde_json::to_vec(&Request::Arrivals { id, round })?;
+        let mut line = serde_json::to_vec(&Request::Arrivals { id, round, within_ms })?;
         line.push(b'\n');
         stream.get_mut().write_all(&line).await?;
         line.clear();
