@@ -175,7 +175,7 @@ fn small() -> ResourceRequirements {
         let amount = |name: &str, value: &str| (name.to_owned(), Quantity(value.to_owned()));
         Some(BTreeMap::from([amount("cpu", cpu), amount("memory", memory)]))
     };
-    ResourceRequirements { requests: amounts("20m", "32Mi"), limits: amounts("200m", "64Mi"), claims: None }
+    ResourceRequirements { requests: amounts("10m", "16Mi"), limits: amounts("200m", "48Mi"), claims: None }
 }
 
 #[cfg(test)]
@@ -251,10 +251,10 @@ spec:
     resources:
       limits:
         cpu: 200m
-        memory: 64Mi
+        memory: 48Mi
       requests:
-        cpu: 20m
-        memory: 32Mi
+        cpu: 10m
+        memory: 16Mi
     securityContext:
       allowPrivilegeEscalation: false
       capabilities:
