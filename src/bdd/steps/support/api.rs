@@ -43,6 +43,7 @@ impl Tries for Actor {
             variant: None,
             verdict: verdict(&result),
             span: Span::since(began),
+            took_us: None,
             evidence: answer(&result),
         }
     }
