@@ -85,9 +85,6 @@ pub enum RenderError {
     /// JSON refused.
     #[error("write the report as JSON")]
     Json(#[from] serde_json::Error),
-    /// There is no renderer yet.
-    #[error("there is no {0} renderer yet")]
-    Missing(Format),
     /// XML refused.
     #[error("write the report as JUnit XML")]
     Junit(#[from] quick_junit::SerializeError),
@@ -104,6 +101,6 @@ pub fn render(format: Format, model: &Model) -> Result<Vec<u8>, RenderError> {
         Format::Terminal => Ok(super::terminal::render(model, false).into_bytes()),
         Format::Junit => super::junit::render(model),
         Format::Markdown => Ok(super::markdown::render(model).into_bytes()),
-        Format::Html => Err(RenderError::Missing(format)),
+        Format::Html => super::html::render(model),
     }
 }

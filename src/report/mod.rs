@@ -3,6 +3,9 @@
 mod build;
 mod format;
 mod github;
+mod grid;
+mod html;
+mod html_evidence;
 mod json;
 mod junit;
 mod live;
