@@ -264,8 +264,8 @@ impl Fold {
             match (run.exit.map(|code| (code, Exit::ALL.iter().find(|e| e.code() == code))), run.state) {
                 (Some((_, Some(exit))), _) => exit.meaning().to_owned(),
                 (Some((code, None)), _) => format!("unknown exit code {code}"),
-                (None, RunState::Running) => "none yet: the run is still going".to_owned(),
-                (None, _) => "none: the run was killed before its end".to_owned(),
+                (None, RunState::Running) => "no verdict: the run is still going".to_owned(),
+                (None, _) => "no verdict: the run was killed before its end".to_owned(),
             };
         let (command, seed) = (run.command.clone(), run.seed);
         for scenario in &mut self.model.scenarios {

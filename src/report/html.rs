@@ -34,6 +34,7 @@ struct Page<'a> {
     js: &'static str,
     script_hash: String,
     tone: &'static str,
+    headline: &'a str,
     summary: String,
     alarms: Vec<String>,
     stand_ins: &'a [String],
@@ -153,6 +154,7 @@ pub(super) fn render(model: &Model) -> Result<Vec<u8>, RenderError> {
         js: SCRIPT,
         script_hash: base64::engine::general_purpose::STANDARD.encode(Sha256::digest(script.as_bytes())),
         tone: tone(model),
+        headline: split_verdict(&model.run.verdict).0,
         summary: summary(model),
         alarms: alarms(model),
         stand_ins: model.cluster.as_ref().map_or(&[], |cluster| cluster.stand_ins.as_slice()),
@@ -196,11 +198,21 @@ fn tone(model: &Model) -> &'static str {
     }
 }
 
+/// A verdict in a word or a few, and what it adds: `inconclusive: the cluster or the harness could not tell`.
+fn split_verdict(verdict: &str) -> (&str, &str) {
+    verdict.split_once([':', ';']).map_or((verdict, ""), |(short, rest)| (short, rest.trim()))
+}
+
 fn summary(model: &Model) -> String {
+    let mut more = split_verdict(&model.run.verdict).1.to_owned();
+    if let Some(first) = more.get(..1).map(str::to_uppercase) {
+        more.replace_range(..1, &first);
+        more += ". ";
+    }
     let requirements = model.requirement_tally();
     let total = requirements.total();
     format!(
-        "{} of {} proven. {}: {}.",
+        "{more}{} of {} proven. {}: {}.",
         requirements.passed,
         count(total, "selected requirement", "selected requirements"),
         count(model.accounting.planned, "scenario", "scenarios"),
@@ -350,10 +362,10 @@ fn matrix_view(matrix: &TenantMatrix, controls: Option<&TenantMatrix>) -> Matrix
         controls: controls.map_or_else(String::new, |controls| {
             let off = controls.cells.iter().flatten().map(|cell| cell.off).sum::<usize>();
             format!(
-                "Positive controls: the same kind of path without the boundary, {}, {} not as expected. \
-                 They stand with their scenarios.",
+                "Positive controls: the same kind of path without the boundary, {}, {}. They stand with their \
+                 scenarios.",
                 count(controls.probes, "attempt", "attempts"),
-                if off == 0 { "none".to_owned() } else { off.to_string() }
+                if off == 0 { "all as expected".to_owned() } else { format!("{off} not as expected") }
             )
         }),
     }

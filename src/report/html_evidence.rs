@@ -150,11 +150,15 @@ fn view(body: &EvidenceBody) -> View<'_> {
                     off.push(format!("{row} to {column}: expected {promised}, saw {}", seen(r, c)));
                 }
             }
+            let off_count = if off.is_empty() {
+                "all as promised".to_owned()
+            } else {
+                format!("{} not as promised", off.len())
+            };
             let summary = format!(
-                "{} in {}, {} not as promised",
+                "{} in {}, {off_count}",
                 count(*probes, "attempt", "attempts"),
-                duration_us(*took_us),
-                if off.is_empty() { "none".to_owned() } else { off.len().to_string() }
+                duration_us(*took_us)
             );
             if off.len() > MOST_OFF {
                 let more = off.len() - MOST_OFF;

@@ -49,7 +49,8 @@ fn what_is_missing_or_wrong_is_said_at_the_top() {
     let mut journal = sample::journal(&sample::events());
     journal.records.pop();
     let model = Model::from_records(&journal.records, &sample::catalog());
-    assert!(body(&model).contains("none: the run was killed before its end"));
+    let killed = body(&model);
+    assert!(killed.contains("<h1>no verdict</h1>") && killed.contains("The run was killed before its end."));
     let events: Vec<_> = sample::events()
         .into_iter()
         .filter(|(_, event)| {
