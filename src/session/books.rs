@@ -1,11 +1,12 @@
-//! Who reads the events of a run: the journal, the terminal, and the count of outcomes.
+//! Who reads the events of a run: the journal, the terminal, and the ledger.
 
 use std::{
     collections::HashMap,
     error::Error,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
+use super::Leftover;
 use crate::{
     engine::{Event, EventConsumer, Outcome, ScenarioId, Stamped},
     evidence::{Journal, Redactor},
@@ -51,26 +52,67 @@ impl EventConsumer for Screen {
     }
 }
 
-/// The outcomes as they went into the journal: what the run's sum is checked against.
+/// What went into the journal, as far as the run's end depends on it.
 #[derive(Clone, Debug, Default)]
-pub(super) struct OutcomeBook(Arc<Mutex<HashMap<ScenarioId, Vec<Outcome>>>>);
+pub(super) struct Ledger(Arc<Mutex<Entries>>);
 
-impl OutcomeBook {
+#[derive(Debug, Default)]
+struct Entries {
+    outcomes: HashMap<ScenarioId, Vec<Outcome>>,
+    /// Namespaces of tenants that came and have not gone.
+    standing: Vec<String>,
+    leftovers: Vec<Leftover>,
+}
+
+impl Ledger {
     /// The outcomes of each scenario so far: one each, if all is well.
     pub fn outcomes(&self) -> HashMap<ScenarioId, Vec<Outcome>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.entries().outcomes.clone()
+    }
+
+    /// What there still is when removal was cut off: known without asking anybody.
+    pub fn standing(&self) -> Vec<Leftover> {
+        let why = "its removal was not waited for";
+        let standing = self.entries();
+        standing
+            .standing
+            .iter()
+            .map(|namespace| Leftover { reference: format!("v1/Namespace {namespace}"), why: why.to_owned() })
+            .collect()
+    }
+
+    /// Whether the stage has told of it already.
+    pub fn knows(&self, leftover: &Leftover) -> bool {
+        self.entries().leftovers.iter().any(|known| known.reference == leftover.reference)
+    }
+
+    fn entries(&self) -> MutexGuard<'_, Entries> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl EventConsumer for OutcomeBook {
+impl EventConsumer for Ledger {
     fn name(&self) -> &'static str {
-        "outcomes"
+        "ledger"
     }
 
     fn consume(&mut self, event: &Stamped) -> Result<(), ConsumeError> {
-        if let Event::ScenarioFinished { id, outcome, .. } = &event.event {
-            let mut book = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            book.entry(id.clone()).or_default().push(*outcome);
+        let mut entries = self.entries();
+        match &event.event {
+            Event::ScenarioFinished { id, outcome, .. } => {
+                entries.outcomes.entry(id.clone()).or_default().push(*outcome);
+            }
+            // Existing tenants were there before and stay.
+            Event::TenantReady { namespaces, adapter, .. } if adapter != "existing" => {
+                entries.standing.extend(namespaces.iter().cloned());
+            }
+            Event::TenantRemoved { namespaces, .. } => {
+                entries.standing.retain(|standing| !namespaces.contains(standing));
+            }
+            Event::Leftover { reference, why } => {
+                entries.leftovers.push(Leftover { reference: reference.clone(), why: why.clone() });
+            }
+            _ => {}
         }
         Ok(())
     }

@@ -1,13 +1,17 @@
 //! One run from end to end: plan, stage, scenarios, journal, reports, exit code.
 
 mod books;
+mod cluster_stage;
 mod decide;
+mod detect;
 mod finish;
 mod order;
 mod run;
 mod signals;
 mod stage;
 
+pub use cluster_stage::ClusterStage;
+pub use detect::detect;
 pub use order::{Ended, Keep, Leftover, RunOrder, SessionError};
 pub use run::run;
 pub use signals::Signals;

@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     Ended, Keep, Leftover, Opened, RunOrder, SessionError, Signals, Stage, StageRun,
-    books::{JournalKeeper, OutcomeBook, Screen},
+    books::{JournalKeeper, Ledger, Screen},
     decide::not_applicable,
     finish,
 };
@@ -64,14 +64,14 @@ pub async fn run<S: Stage>(
     let directory = order.directory();
     let journal = Journal::create(&directory)?;
     let cancel = CancellationToken::new();
-    let book = OutcomeBook::default();
+    let ledger = Ledger::default();
     let mut consumers: Vec<Box<dyn EventConsumer>> =
-        vec![Box::new(JournalKeeper(journal)), Box::new(book.clone())];
+        vec![Box::new(JournalKeeper(journal)), Box::new(ledger.clone())];
     if let Some(live) = order.live.take() {
         consumers.push(Box::new(Screen { live, redactor: Redactor::new().map_err(EvidenceError::from)? }));
     }
     let (events, dispatcher) = Dispatcher::start(consumers, cancel.clone()).map_err(SessionError::Thread)?;
-    let session = Session { order: &order, events: events.clone(), cancel, book };
+    let session = Session { order: &order, events: events.clone(), cancel, ledger };
 
     session.announce();
     let played = session.play(stage, signals).await;
@@ -90,7 +90,7 @@ struct Session<'a> {
     order: &'a RunOrder,
     events: EventSink,
     cancel: CancellationToken,
-    book: OutcomeBook,
+    ledger: Ledger,
 }
 
 /// What playing the plan left behind.
@@ -225,7 +225,7 @@ impl Session<'_> {
         played: &Played,
     ) -> (RunEnd, Vec<Leftover>, Vec<String>) {
         let mut troubles = self.account(played).await;
-        let outcomes = self.book.outcomes();
+        let outcomes = self.ledger.outcomes();
         let tally: Tally = outcomes.values().flatten().copied().collect();
         let mut signal = match &played.stop {
             Some(Stop::Signal(signal)) => Some(*signal),
@@ -249,7 +249,9 @@ impl Session<'_> {
             let hurry = signal.is_some() && played.results.is_none() && self.cancel.is_cancelled();
             self.close(stage, signals, &mut signal, hurry).await
         };
-        for Leftover { reference, why } in &leftovers {
+        // A stage may tell of what stays as soon as it knows; what it did not tell is told here.
+        self.events.flush().await;
+        for Leftover { reference, why } in leftovers.iter().filter(|left| !self.ledger.knows(left)) {
             self.events.emit(Event::Leftover { reference: reference.clone(), why: why.clone() });
         }
 
@@ -274,7 +276,7 @@ impl Session<'_> {
     /// Gives every planned scenario without an outcome one, and checks that the sum equals the plan.
     async fn account(&self, played: &Played) -> Vec<String> {
         self.events.flush().await;
-        let outcomes = self.book.outcomes();
+        let outcomes = self.ledger.outcomes();
         let reason = played.stop.as_ref().map_or_else(
             || {
                 Reason::new(
@@ -290,7 +292,7 @@ impl Session<'_> {
             }
         }
         self.events.flush().await;
-        let outcomes = self.book.outcomes();
+        let outcomes = self.ledger.outcomes();
         let mut troubles = Vec::new();
         for scenario in &self.order.plan.scenarios {
             let count = outcomes.get(&scenario.id).map_or(0, Vec::len);
@@ -318,7 +320,7 @@ impl Session<'_> {
         hurry: bool,
     ) -> Vec<Leftover> {
         if hurry {
-            return stage.remains();
+            return self.cut_off().await;
         }
         let limit = self.order.teardown_deadline();
         // The stage keeps the deadline itself and names what is left; this one is for a stage that hangs.
@@ -340,13 +342,31 @@ impl Session<'_> {
                 }
             }
         };
-        closed.unwrap_or_else(|| stage.remains())
+        match closed {
+            Some(leftovers) => leftovers,
+            None => self.cut_off().await,
+        }
+    }
+
+    /// What is left when removal was cut off.
+    async fn cut_off(&self) -> Vec<Leftover> {
+        self.events.flush().await;
+        let mut left = self.ledger.standing();
+        if left.is_empty() {
+            // A tenant may be half made, and nobody has looked.
+            left.push(Leftover {
+                reference: format!("objects of run {}", self.order.id),
+                why: "removal was cut off before anybody looked".to_owned(),
+            });
+        }
+        self.events.warn(format!("`plimsoll cleanup --run {}` removes what is left", self.order.id));
+        left
     }
 
     fn waiver_problems(&self, played: &Played) -> usize {
         let Some(results) = &played.results else { return 0 };
         let judged = |scenario: &&PlannedScenario| {
-            let outcomes = self.book.outcomes();
+            let outcomes = self.ledger.outcomes();
             let outcome = outcomes.get(&scenario.id).and_then(|outcomes| outcomes.first());
             matches!(outcome, Some(Outcome::Passed | Outcome::Failed | Outcome::Waived))
         };

@@ -55,7 +55,4 @@ pub trait Stage {
 
     /// Removes everything of the run, within about `deadline`, and says what could not be.
     fn close(&mut self, deadline: Duration) -> impl Future<Output = Vec<Leftover>>;
-
-    /// What there still is, as far as is known without asking anybody.
-    fn remains(&self) -> Vec<Leftover>;
 }

@@ -31,6 +31,13 @@ struct Toy {
 impl Stage for Toy {
     async fn open(&mut self, run: &StageRun) -> Result<Opened, Reason> {
         self.opened = true;
+        run.events.emit(Event::TenantReady {
+            name: "alpha".into(),
+            role: crate::engine::TenantRole::Subject,
+            namespaces: vec!["toy-alpha".into()],
+            adapter: "manifests".into(),
+            took_ms: 1,
+        });
         if self.fails_to_open {
             return Err(Reason::new(
                 ReasonKind::Trouble,
@@ -67,13 +74,6 @@ impl Stage for Toy {
         }
         self.closed = true;
         self.leftovers.clone()
-    }
-
-    fn remains(&self) -> Vec<Leftover> {
-        vec![Leftover {
-            reference: "v1/Namespace toy-alpha".into(),
-            why: "its removal was not waited for".into(),
-        }]
     }
 }
 

@@ -214,8 +214,16 @@ impl TenantPool {
             let shared = std::mem::take(&mut state.shared).into_values().map(|entry| entry.cell);
             shared.chain(std::mem::take(&mut state.exclusive)).collect()
         };
+        // A tenant that is just being onboarded is waited for: it could not be removed by halves, and what is
+        // not yet begun ends here.
+        let deadline = Instant::now() + within;
+        let settled = cells.iter().map(|cell| async {
+            let closed = || async { Err(TenantError::Closed { tenant: String::new() }) };
+            let tenant = tokio::time::timeout_at(deadline, cell.get_or_init(closed)).await;
+            tenant.ok()?.as_ref().ok().map(Arc::clone)
+        });
         let tenants: Vec<Arc<Tenant>> =
-            cells.iter().filter_map(|cell| cell.get()?.as_ref().ok().map(Arc::clone)).collect();
+            futures::future::join_all(settled).await.into_iter().flatten().collect();
         let parallel = self.inner.settings.parallel.max(1);
         let mut removals = futures::stream::iter(tenants)
             .map(|tenant| async move {

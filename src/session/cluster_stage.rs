@@ -1,0 +1,195 @@
+//! The real stage: a cluster and the tenants of the run.
+
+use std::{
+    collections::BTreeSet,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use serde_json::json;
+
+use super::{Detected, Leftover, Opened, Stage, StageRun, detect};
+use crate::{
+    bdd::Services,
+    cluster::{self, Cluster, ClusterError, SweepSelection},
+    engine::{Event, EventSink, Reason},
+    profile::{Capability, LoadedPlatform},
+    tenant::{AgentImage, PoolSettings, TenantPool},
+};
+
+/// How long the API server may be away until the run counts it as lost: longer than a restart of it.
+const LOST_AFTER: Duration = Duration::from_secs(30);
+/// How often it is asked.
+const ASK_EVERY: Duration = Duration::from_secs(3);
+
+/// A cluster and the tenants of the run.
+#[derive(Debug)]
+pub struct ClusterStage {
+    cluster: Cluster,
+    platform: Arc<LoadedPlatform>,
+    image: AgentImage,
+    /// Set while the stage is open.
+    open: Option<(StageRun, TenantPool)>,
+}
+
+impl ClusterStage {
+    /// A stage on a cluster that has been connected to, which sends nothing yet.
+    pub const fn new(cluster: Cluster, platform: Arc<LoadedPlatform>, image: AgentImage) -> Self {
+        Self { cluster, platform, image, open: None }
+    }
+
+    /// Says what is there: server, nodes, clock, capabilities.
+    async fn look(&self, run: &StageRun) -> Result<Opened, ClusterError> {
+        let (server, nodes, skew) =
+            futures::join!(self.cluster.server_info(), self.cluster.nodes(), self.cluster.clock_skew());
+        let (server, nodes) = (server?, nodes?);
+        run.events.emit(Event::ClusterSeen {
+            provider: self.cluster.provider().name().to_owned(),
+            context: self.cluster.context().to_owned(),
+            server: self.cluster.server().to_owned(),
+            server_version: server.version.clone(),
+            nodes: nodes.iter().map(|node| (node.name.clone(), node.kubelet.clone())).collect(),
+            stand_ins: self.platform.platform.spec.stand_ins.clone(),
+        });
+        match skew {
+            Ok(skew) => self.mind_skew(skew, &run.events),
+            Err(error) => run.events.warn(format!("the clocks could not be compared: {error}")),
+        }
+        let platform = &self.platform.platform;
+        let looked_for: BTreeSet<Capability> = Capability::ALL
+            .into_iter()
+            .filter(|capability| {
+                platform.claims(*capability) || run.needs.iter().any(|need| need == capability.name())
+            })
+            .collect();
+        let capabilities = detect(&self.cluster, platform, &nodes, looked_for).await;
+        for Detected { name, detected, probe } in &capabilities {
+            run.events.emit(Event::CapabilityChecked {
+                name: name.clone(),
+                claimed: platform.spec.capabilities.iter().any(|claimed| claimed.name() == name),
+                detected: *detected,
+                probe: probe.clone(),
+            });
+        }
+        let kubelets: Vec<_> =
+            nodes.iter().map(|node| json!({ "name": node.name, "kubelet": node.kubelet })).collect();
+        Ok(Opened {
+            context: self.cluster.context().to_owned(),
+            services: Services::default(),
+            capabilities,
+            versions: json!({
+                "server": server.version,
+                "serverPlatform": server.platform,
+                "nodes": kubelets,
+                "agentImage": self.image.reference,
+            }),
+        })
+    }
+
+    /// Times of the cluster and ours stand side by side in the evidence, so a reader must know if they differ.
+    fn mind_skew(&self, skew: cluster::ClockSkew, events: &EventSink) {
+        let bound = self.platform.platform.spec.bounds.clock_skew;
+        let bound = bound.map_or(Duration::from_secs(5), Into::into);
+        if skew.exceeds(bound) {
+            let direction = if skew.ahead_ms > 0 { "ahead of" } else { "behind" };
+            events.warn(format!(
+                "the API server's clock is {:.1}s {direction} ours (give or take {:.1}s): compare times of the \
+                 journal with times of the cluster with that in mind",
+                skew.ahead_ms.unsigned_abs() as f64 / 1000.0,
+                skew.uncertainty_ms as f64 / 1000.0,
+            ));
+        }
+    }
+
+    /// Finds everything that still carries the run's label, removes it, and says what stays.
+    async fn sweep(&self, run: &StageRun, within: Duration) -> Result<Vec<Leftover>, ClusterError> {
+        let selection = SweepSelection::Runs([run.id.to_string()].into());
+        let found = cluster::find_leftovers(&self.cluster, &selection).await?;
+        for unseen in &found.unseen {
+            run.events.warn(format!("looking for leftovers: {unseen}"));
+        }
+        if found.meant.is_empty() {
+            return Ok(Vec::new());
+        }
+        let stays = cluster::remove_leftovers(&self.cluster, &found.meant, within).await?;
+        Ok(stays
+            .into_iter()
+            .map(|left| Leftover {
+                reference: left.reference,
+                why: left.stuck.unwrap_or_else(|| "it is still there".into()),
+            })
+            .collect())
+    }
+}
+
+impl Stage for ClusterStage {
+    async fn open(&mut self, run: &StageRun) -> Result<Opened, Reason> {
+        let mut opened = self.look(run).await.map_err(Reason::from)?;
+        let settings = PoolSettings::new(
+            run.id.clone(),
+            Arc::clone(&self.platform),
+            self.image.clone(),
+            run.events.clone(),
+        );
+        let pool = TenantPool::new(self.cluster.clone(), settings);
+        opened.services = Services::default()
+            .with(Arc::new(self.cluster.clone()))
+            .with(Arc::clone(&self.platform))
+            .with(Arc::new(pool.clone()));
+        self.open = Some((run.clone(), pool));
+        Ok(opened)
+    }
+
+    async fn lost(&self) -> String {
+        let mut answered = Instant::now();
+        loop {
+            tokio::time::sleep(ASK_EVERY).await;
+            match tokio::time::timeout(LOST_AFTER, self.cluster.server_info()).await {
+                Ok(Ok(_)) => answered = Instant::now(),
+                // Whoever answers is there, whatever it says.
+                Ok(Err(
+                    ClusterError::Unreachable { .. }
+                    | ClusterError::Slow { .. }
+                    | ClusterError::Credentials { .. },
+                )) if answered.elapsed() < LOST_AFTER => {}
+                Ok(Err(
+                    error @ (ClusterError::Unreachable { .. }
+                    | ClusterError::Slow { .. }
+                    | ClusterError::Credentials { .. }),
+                )) => return format!("{error}, for {}s", answered.elapsed().as_secs()),
+                Ok(Err(_)) => answered = Instant::now(),
+                Err(_) => {
+                    let server = self.cluster.server();
+                    return format!(
+                        "the API server {server} has not answered for {}s",
+                        answered.elapsed().as_secs()
+                    );
+                }
+            }
+        }
+    }
+
+    async fn close(&mut self, deadline: Duration) -> Vec<Leftover> {
+        // Not open: nothing was made.
+        let Some((run, pool)) = self.open.take() else { return Vec::new() };
+        let started = Instant::now();
+        let report = pool.close(deadline).await;
+        let mut leftovers: Vec<Leftover> =
+            report.leftovers.into_iter().map(|(reference, why)| Leftover { reference, why }).collect();
+        let within = deadline.saturating_sub(started.elapsed()).max(Duration::from_secs(5));
+        match self.sweep(&run, within).await {
+            Ok(stays) => {
+                for left in stays {
+                    if !leftovers.iter().any(|known| known.reference == left.reference) {
+                        leftovers.push(left);
+                    }
+                }
+            }
+            Err(error) => leftovers.push(Leftover {
+                reference: format!("whatever carries the label {}={}", cluster::RUN_LABEL, run.id),
+                why: format!("nobody could look: {error}"),
+            }),
+        }
+        leftovers
+    }
+}
