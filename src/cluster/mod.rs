@@ -4,12 +4,15 @@ mod api_error;
 mod apply;
 mod client;
 mod connect;
+mod detect;
+mod doctor;
 mod error;
 mod labels;
 pub(crate) mod listing;
 mod objects;
 mod pods;
 mod provider;
+mod rights;
 mod sweep;
 mod target;
 mod wait;
@@ -18,6 +21,8 @@ pub use api_error::doing;
 pub use apply::{ApplyError, FIELD_MANAGER, apply, parse_manifests};
 pub use client::{ClockSkew, Cluster, NodeInfo, ServerInfo};
 pub use connect::{ConnectOptions, Impersonate, connect, identity_client};
+pub use detect::{CapabilityCheck, detect};
+pub use doctor::{Finding, FindingLevel, Report as DoctorReport, doctor};
 pub use error::{ClusterError, ErrorFamily};
 pub use labels::{
     EXPIRES_AT, MANAGED_BY, MANAGED_BY_VALUE, Ownership, RUN_LABEL, RunId, SCENARIO_ANNOTATION, TENANT_LABEL,
@@ -25,6 +30,7 @@ pub use labels::{
 pub use objects::{dynamic, reference};
 pub use pods::{explain as explain_pod, is_ready as pod_is_ready};
 pub use provider::{ImageDelivery, Kind, Provider};
+pub use rights::{RightsCheck, check as check_rights, cluster_role, suites as suites_with_rights};
 pub use sweep::{
     Leftover, Selection as SweepSelection, Sweep, find as find_leftovers, remove as remove_leftovers,
 };

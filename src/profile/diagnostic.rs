@@ -1,6 +1,5 @@
 //! What is wrong with a profile, and where.
 
-use std::fmt::Write as _;
 use std::sync::Arc;
 
 use miette::{Diagnostic, LabeledSpan, NamedSource, SourceCode, SourceSpan};
@@ -29,14 +28,18 @@ pub enum ProfileError {
 }
 
 fn summary(file: &str, problems: &[ProfileProblem]) -> String {
-    match problems {
-        [only] => format!("the profile `{file}` is not valid: {only}"),
-        many => {
-            let mut text = format!("the profile `{file}` is not valid: {} problems", many.len());
-            for problem in many {
-                let _ = write!(text, "\n  {problem}");
-            }
-            text
+    match problems.len() {
+        1 => format!("the profile `{file}` is not valid: 1 problem"),
+        many => format!("the profile `{file}` is not valid: {many} problems"),
+    }
+}
+
+impl ProfileError {
+    /// The problems, each with its place.
+    pub fn problems(&self) -> &[ProfileProblem] {
+        match self {
+            Self::Read { .. } => &[],
+            Self::Invalid { problems, .. } => problems,
         }
     }
 }

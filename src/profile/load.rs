@@ -8,7 +8,7 @@ use serde_saphyr::{Error as YamlError, Spanned};
 use sha2::{Digest, Sha256};
 
 use super::diagnostic::{Place, ProfileError, ProfileProblem, did_you_mean};
-use super::locate::{Tree, locate};
+use super::locate::{Tree, locate, mapping_with_key_at};
 use super::{Platform, check};
 
 /// The profile of the lab, which is used where no other is named.
@@ -77,6 +77,13 @@ pub fn load_str(file: &str, text: &str, directory: &Path) -> Result<LoadedPlatfo
 
 fn problem(source: &Arc<NamedSource<String>>, error: &YamlError) -> ProfileProblem {
     let place = error.location().map_or(Place::START, Place::of);
+    if let YamlError::SerdeMissingField { field, .. } = error
+        && let Ok(tree) = serde_saphyr::from_str::<Spanned<Tree>>(source.inner())
+        && let Some((path, place)) = mapping_with_key_at(&tree, place)
+    {
+        let inside = if path.is_empty() { String::new() } else { format!(" in `{path}`") };
+        return ProfileProblem::new(source, place, format!("the key `{field}` is missing{inside}"));
+    }
     let (message, help) = explain(error);
     ProfileProblem::new(source, place, message).with_help(help)
 }
@@ -106,11 +113,16 @@ fn explain(error: &YamlError) -> (String, Option<String>) {
         }
         YamlError::Message { msg, .. } => (msg.clone(), None),
         YamlError::NullIntoString { .. } => ("expected a text, found nothing".to_owned(), None),
+        YamlError::ExpectedMappingEndAfterEnumVariantValue { .. } => {
+            ("only one of these keys may be here, and this is the second".to_owned(), None)
+        }
         other => {
             // The place is told apart from the message, so it need not stand in it as well.
             let options = serde_saphyr::RenderOptions::new(&serde_saphyr::UserMessageFormatter);
             let text = other.render_with_options(options);
-            (text.lines().next().unwrap_or("not valid YAML").to_owned(), None)
+            let text = text.lines().next().unwrap_or("not valid YAML");
+            let text = text.rsplit_once(" at line ").map_or(text, |(before, _)| before);
+            (text.to_owned(), None)
         }
     }
 }

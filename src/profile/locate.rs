@@ -15,7 +15,7 @@ use super::diagnostic::Place;
 pub(super) enum Tree {
     Scalar,
     Sequence(Vec<Spanned<Tree>>),
-    Mapping(Vec<(String, Spanned<Tree>)>),
+    Mapping(Vec<(Spanned<String>, Spanned<Tree>)>),
 }
 
 /// One step of a path.
@@ -57,7 +57,7 @@ pub(super) fn locate(root: &Spanned<Tree>, wanted: &str) -> Place {
     for segment in path(wanted) {
         let next = match (&node.value, &segment) {
             (Tree::Mapping(entries), Segment::Key(key)) => {
-                entries.iter().find(|(known, _)| known == key).map(|(_, value)| value)
+                entries.iter().find(|(known, _)| known.value == *key).map(|(_, value)| value)
             }
             (Tree::Sequence(items), Segment::Index(index)) => items.get(*index),
             _ => None,
@@ -68,6 +68,30 @@ pub(super) fn locate(root: &Spanned<Tree>, wanted: &str) -> Place {
         }
     }
     Place::of(node.referenced)
+}
+
+/// The mapping that has a key at this place: its path (empty for the root) and its own place. A reader that misses
+/// a key can only say where the mapping ended, which is where nobody looks.
+pub(super) fn mapping_with_key_at(root: &Spanned<Tree>, key: Place) -> Option<(String, Place)> {
+    fn search(node: &Spanned<Tree>, path: &str, key: Place) -> Option<(String, Place)> {
+        match &node.value {
+            Tree::Scalar => None,
+            Tree::Sequence(items) => items
+                .iter()
+                .enumerate()
+                .find_map(|(index, item)| search(item, &format!("{path}[{index}]"), key)),
+            Tree::Mapping(entries) => {
+                if entries.iter().any(|(name, _)| Place::of(name.referenced).offset == key.offset) {
+                    return Some((path.to_owned(), Place::of(node.referenced)));
+                }
+                entries.iter().find_map(|(name, value)| {
+                    let dot = if path.is_empty() { "" } else { "." };
+                    search(value, &format!("{path}{dot}{}", name.value), key)
+                })
+            }
+        }
+    }
+    search(root, "", key)
 }
 
 impl<'de> Deserialize<'de> for Tree {

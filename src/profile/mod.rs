@@ -14,6 +14,9 @@ mod timespan;
 mod types;
 mod waiver;
 
+#[cfg(test)]
+mod tests;
+
 pub use capability::Capability;
 pub use deadlines::{Bounds, Deadlines};
 pub use diagnostic::{ProfileError, ProfileProblem};
