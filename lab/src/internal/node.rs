@@ -1,0 +1,223 @@
+//! A node, inside of its own namespaces: keeps its programs running and does what the control plane's process asks.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::net::{UdpSocket, UnixStream};
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+
+use super::protocol::{FromNode, NodeRequest, ToNode};
+use super::unit::{UnitSpec, Units};
+use super::{Role, network};
+use crate::address;
+use crate::component::IMAGE_ARCHIVE;
+use crate::config::{CONTAINERD_SOCKET, NodeConfig};
+use crate::error::{Context as _, LabError, Result};
+use crate::paths::{LabPaths, write};
+use crate::preflight::find_program;
+use crate::state::{Cni, LabSpec};
+
+/// How long containerd may take to answer.
+const CONTAINERD_START: Duration = Duration::from_secs(60);
+
+#[derive(Debug)]
+struct Node {
+    name: String,
+    index: u16,
+    spec: LabSpec,
+    paths: LabPaths,
+    units: Units,
+}
+
+/// Runs a node until its standard input ends, which is when the lab ends.
+pub(super) async fn run(root: PathBuf, name: String) -> Result<()> {
+    let paths = LabPaths::at(root);
+    let spec = LabSpec::read(&paths)?.ok_or_else(|| LabError::component(&name, "no specification"))?;
+    let position = spec.node_names().iter().position(|known| *known == name);
+    let index = position.ok_or_else(|| LabError::component(&name, "is not part of this lab"))? as u16;
+    let node = Arc::new(Node { name, index, spec, paths, units: Units::new() });
+
+    let (says, mut said) = mpsc::unbounded_channel::<FromNode>();
+    // The first words tell that the namespaces are made.
+    let _ = says.send(FromNode::Units(Vec::new()));
+    tokio::spawn(report_changes(node.units.clone(), says.clone()));
+    tokio::spawn(async move {
+        let mut output = tokio::io::stdout();
+        while let Some(message) = said.recv().await {
+            let Ok(mut line) = serde_json::to_vec(&message) else { continue };
+            line.push(b'\n');
+            if output.write_all(&line).await.is_err() || output.flush().await.is_err() {
+                return;
+            }
+        }
+    });
+
+    let mut input = BufReader::new(tokio::io::stdin()).lines();
+    while let Some(line) = input.next_line().await.context(|| "listening to the control plane")? {
+        let Ok(ToNode { id, request }) = serde_json::from_str(&line) else {
+            tracing::warn!("cannot read {line:?}");
+            continue;
+        };
+        let (node, says) = (Arc::clone(&node), says.clone());
+        tokio::spawn(async move {
+            let result = node.serve(request).await.map_err(|error| error.to_string());
+            if let Err(error) = &result {
+                tracing::warn!("{error}");
+            }
+            let _ = says.send(FromNode::Answer { id, result });
+        });
+    }
+    Ok(())
+}
+
+async fn report_changes(units: Units, says: mpsc::UnboundedSender<FromNode>) {
+    let mut changes = units.changes();
+    while changes.changed().await.is_ok() {
+        if says.send(FromNode::Units(units.statuses())).is_err() {
+            return;
+        }
+    }
+}
+
+impl Node {
+    async fn serve(&self, request: NodeRequest) -> Result<()> {
+        match request {
+            NodeRequest::Prepare => self.prepare().await,
+            NodeRequest::Join => self.join(),
+            NodeRequest::LoadImage { archive } => import(&archive).await,
+            NodeRequest::AwaitDns { limit } => await_dns(limit).await,
+        }
+    }
+
+    async fn prepare(&self) -> Result<()> {
+        network::configure_node(self.index, self.spec.nodes)?;
+        let config = self.paths.node(&self.name).config();
+        if self.spec.cni == Cni::Bundled {
+            let network = std::fs::read(config.join(NodeConfig::CNI)).context(|| "reading the network's configuration")?;
+            write(Path::new("/etc/cni/net.d/10-lab.conflist"), network)?;
+        }
+        let program = find_program("containerd").ok_or_else(|| LabError::component("containerd", "is not on PATH"))?;
+        self.start("containerd", program, vec![format!("--config={}", config.join(NodeConfig::CONTAINERD).display())])?;
+        await_containerd().await?;
+        import(&self.spec.component("pause")?.join(IMAGE_ARCHIVE)).await
+    }
+
+    fn join(&self) -> Result<()> {
+        let config = self.paths.node(&self.name).config();
+        self.start("kubelet", self.spec.program("kubernetes", "kubelet")?, NodeConfig::kubelet_arguments(
+            &self.name, self.index, &config,
+        ))?;
+        let proxy = vec![format!("--config={}", config.join(NodeConfig::PROXY).display())];
+        self.start("kube-proxy", self.spec.program("kubernetes", "kube-proxy")?, proxy)?;
+        if self.spec.cni == Cni::Bundled {
+            let role = Role::Netpol { node: self.name.clone(), kubeconfig: config.join(NodeConfig::NETPOL_KUBECONFIG) };
+            let mut arguments = vec![super::HIDDEN_ARGUMENT.to_owned()];
+            arguments.extend(role.arguments().into_iter().map(|word| word.to_string_lossy().into_owned()));
+            self.start("netpol", "/proc/self/exe".into(), arguments)?;
+        }
+        Ok(())
+    }
+
+    fn start(&self, program: &str, path: PathBuf, arguments: Vec<String>) -> Result<()> {
+        let name = format!("{}-{program}", self.name);
+        let log = self.paths.log(&name);
+        self.units.start(UnitSpec { name: program.to_owned(), program: path, arguments, log })
+    }
+}
+
+/// Runs the NetworkPolicy dataplane of a node.
+pub(super) fn netpol(node: &str, kubeconfig: &Path) -> Result<()> {
+    crate::netpol::run(&crate::netpol::NetpolOptions { node: node.to_owned(), kubeconfig: kubeconfig.to_owned() })
+}
+
+async fn await_containerd() -> Result<()> {
+    let deadline = Instant::now() + CONTAINERD_START;
+    while UnixStream::connect(CONTAINERD_SOCKET).await.is_err() {
+        if Instant::now() > deadline {
+            return Err(LabError::Timeout {
+                what: "the start of containerd".into(),
+                limit: CONTAINERD_START,
+                last_seen: "it does not answer on its socket".into(),
+            });
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    Ok(())
+}
+
+async fn import(archive: &Path) -> Result<()> {
+    await_containerd().await?;
+    let output = tokio::process::Command::new("ctr")
+        .args(["--address", CONTAINERD_SOCKET, "--namespace", "k8s.io", "images", "import"])
+        .arg(archive)
+        .env("PATH", crate::preflight::search_path())
+        .stdin(Stdio::null())
+        .output()
+        .await
+        .context(|| "starting ctr")?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let said = String::from_utf8_lossy(&output.stderr);
+    Err(LabError::component("containerd", format!("importing {} failed: {}", archive.display(), said.trim())))
+}
+
+/// Asks the cluster's DNS, as a pod of this node would reach it, for the one service that every cluster has.
+async fn await_dns(limit: Duration) -> Result<()> {
+    let deadline = Instant::now() + limit;
+    let mut last_seen = "no answer".to_owned();
+    while Instant::now() < deadline {
+        match ask_dns().await {
+            Ok(()) => return Ok(()),
+            Err(problem) => last_seen = problem,
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    Err(LabError::Timeout { what: "an answer of the cluster's DNS".into(), limit, last_seen })
+}
+
+async fn ask_dns() -> Result<(), String> {
+    let failed = |error: std::io::Error| error.to_string();
+    let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).await.map_err(failed)?;
+    socket.connect(SocketAddr::from((address::DNS_SERVICE, 53))).await.map_err(failed)?;
+    socket.send(&dns_query(&format!("kubernetes.default.svc.{}", address::CLUSTER_DOMAIN))).await.map_err(failed)?;
+    let mut answer = [0; 512];
+    let length = tokio::time::timeout(Duration::from_millis(500), socket.recv(&mut answer))
+        .await
+        .map_err(|_| "no answer".to_owned())?
+        .map_err(failed)?;
+    // The low bits of the fourth byte are the result, and the next but one field counts the answers.
+    match answer.get(..length) {
+        Some([_, _, _, flags, _, _, high, low, ..]) if flags & 0x0f == 0 && (*high, *low) != (0, 0) => Ok(()),
+        Some([_, _, _, flags, ..]) => Err(format!("answered with code {}", flags & 0x0f)),
+        _ => Err("a short answer".to_owned()),
+    }
+}
+
+/// A query for the address of a name (RFC 1035, section 4).
+fn dns_query(name: &str) -> Vec<u8> {
+    let mut query = vec![0x50, 0x4c, 0x01, 0x00, 0, 1, 0, 0, 0, 0, 0, 0];
+    for label in name.split('.') {
+        query.push(label.len() as u8);
+        query.extend_from_slice(label.as_bytes());
+    }
+    query.extend_from_slice(&[0, 0, 1, 0, 1]);
+    query
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_query_is_well_formed() {
+        let query = dns_query("a.bc");
+        assert_eq!(&query[12..], [1, b'a', 2, b'b', b'c', 0, 0, 1, 0, 1]);
+        assert_eq!(query[5], 1, "one question");
+    }
+}
