@@ -41,7 +41,11 @@ impl ImageBuilder {
     /// Adds a file; the directories above it come by themselves.
     #[must_use]
     pub fn file(mut self, path: &str, content: impl Into<Vec<u8>>, mode: u32) -> Self {
-        self.entries.push(Entry { path: path.trim_start_matches('/').to_owned(), content: content.into(), mode });
+        self.entries.push(Entry {
+            path: path.trim_start_matches('/').to_owned(),
+            content: content.into(),
+            mode,
+        });
         self
     }
 
@@ -176,7 +180,10 @@ mod tests {
     }
 
     fn sample() -> ImageBuilder {
-        ImageBuilder::new("example.org/a:1").file("/bin/tool", b"#!", 0o755).entrypoint(["/bin/tool"]).user("65532")
+        ImageBuilder::new("example.org/a:1")
+            .file("/bin/tool", b"#!", 0o755)
+            .entrypoint(["/bin/tool"])
+            .user("65532")
     }
 
     #[test]
@@ -189,10 +196,7 @@ mod tests {
         assert_eq!(config_name, format!("{}.json", hex::encode(Sha256::digest(config))));
         let config: serde_json::Value = serde_json::from_slice(config).unwrap();
         let layer = &files[manifest[0]["Layers"][0].as_str().unwrap()];
-        assert_eq!(
-            config["rootfs"]["diff_ids"][0],
-            format!("sha256:{}", hex::encode(Sha256::digest(layer)))
-        );
+        assert_eq!(config["rootfs"]["diff_ids"][0], format!("sha256:{}", hex::encode(Sha256::digest(layer))));
         assert_eq!(config["config"]["User"], "65532");
         let inside = unpack(layer);
         assert_eq!(inside.keys().collect::<Vec<_>>(), ["bin/", "bin/tool", "tmp/"]);

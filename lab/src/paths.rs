@@ -114,7 +114,10 @@ fn xdg(variable: &str, fallback: &str) -> Result<PathBuf> {
         return Ok(value);
     }
     env::home_dir().filter(|home| home.is_absolute()).map(|home| home.join(fallback)).ok_or_else(|| {
-        LabError::precondition("there is no home directory to keep the lab in", format!("set HOME or {variable}"))
+        LabError::precondition(
+            "there is no home directory to keep the lab in",
+            format!("set HOME or {variable}"),
+        )
     })
 }
 

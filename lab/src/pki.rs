@@ -61,8 +61,13 @@ impl Authority {
         authority.save("apiserver", &server)?;
         let to_kubelet = authority.client(Identity { user: "kube-apiserver-kubelet-client", group: None })?;
         authority.save("apiserver-kubelet-client", &to_kubelet)?;
-        let front_proxy =
-            leaf(&authority.front_proxy, "front-proxy-client", None, ExtendedKeyUsagePurpose::ClientAuth, vec![])?;
+        let front_proxy = leaf(
+            &authority.front_proxy,
+            "front-proxy-client",
+            None,
+            ExtendedKeyUsagePurpose::ClientAuth,
+            vec![],
+        )?;
         authority.save("front-proxy-client", &front_proxy)?;
 
         let accounts = KeyPair::generate().map_err(failed)?;

@@ -96,7 +96,8 @@ fn compile(
             } else if !line.contains(' ') {
                 compiled += 1;
             }
-            progress.detail(component.name, &format!("{fetched} modules fetched, {compiled} packages compiled"));
+            progress
+                .detail(component.name, &format!("{fetched} modules fetched, {compiled} packages compiled"));
             if last_lines.len() == 5 {
                 last_lines.pop_front();
             }
@@ -123,11 +124,10 @@ fn compile(
 fn require_go() -> Result<()> {
     let remedy = "install Go 1.26 or newer (https://go.dev/doc/install) and put `go` on PATH; \
                   from 1.21 on, Go fetches the version that it needs by itself";
-    let output = Command::new("go")
-        .args(["env", "GOVERSION"])
-        .env("GOTOOLCHAIN", "local")
-        .output()
-        .map_err(|_| LabError::precondition("the lab's components are built with Go, which is not here", remedy))?;
+    let output =
+        Command::new("go").args(["env", "GOVERSION"]).env("GOTOOLCHAIN", "local").output().map_err(|_| {
+            LabError::precondition("the lab's components are built with Go, which is not here", remedy)
+        })?;
     let version = String::from_utf8_lossy(&output.stdout).trim().to_owned();
     if parse_go_version(&version).is_some_and(|version| version >= OLDEST_GO) {
         return Ok(());

@@ -42,7 +42,8 @@ mod tests {
     #[test]
     fn it_names_one_context_and_carries_its_credentials() {
         let credential = Credential { certificate: "certificate".into(), key: "key".into() };
-        let text = kubeconfig("plimsoll-a", "https://127.0.0.1:1", "authority", "admin", &credential).unwrap();
+        let text =
+            kubeconfig("plimsoll-a", "https://127.0.0.1:1", "authority", "admin", &credential).unwrap();
         insta::assert_snapshot!(text);
     }
 }

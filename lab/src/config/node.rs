@@ -69,8 +69,7 @@ impl NodeConfig<'_> {
             "cgroupRoot": self.cgroup,
             // Machines with control groups of the first version are served as well.
             "failCgroupV1": false,
-            // The kubelet must not set the machine's own kernel parameters: /proc/sys is read-only in a node, and
-            // this makes the kubelet accept it.
+            // What it may not do here is nothing that a lab needs: its priority when memory runs out.
             "featureGates": { "KubeletInUserNamespace": true },
             "clusterDNS": [address::DNS_SERVICE.to_string()],
             "clusterDomain": address::CLUSTER_DOMAIN,

@@ -26,7 +26,7 @@ pub(crate) enum Role {
     /// A node.
     Node { root: PathBuf, node: String },
     /// The NetworkPolicy dataplane of a node.
-    Netpol { node: String, kubeconfig: PathBuf },
+    Netpol { node: String, kubeconfig: PathBuf, pods: String, status: PathBuf },
 }
 
 impl Role {
@@ -48,7 +48,9 @@ impl Role {
                 vec!["init-node".into(), root.into(), node.into(), parent.to_string().into()]
             }
             Self::Node { root, node } => vec!["node".into(), root.into(), node.into()],
-            Self::Netpol { node, kubeconfig } => vec!["netpol".into(), node.into(), kubeconfig.into()],
+            Self::Netpol { node, kubeconfig, pods, status } => {
+                vec!["netpol".into(), node.into(), kubeconfig.into(), pods.into(), status.into()]
+            }
         }
     }
 
@@ -66,7 +68,12 @@ impl Role {
                 Self::InitNode { root: word()?.into(), node: text(word()?)?, parent: number(word()?)? }
             }
             "node" => Self::Node { root: word()?.into(), node: text(word()?)? },
-            "netpol" => Self::Netpol { node: text(word()?)?, kubeconfig: word()?.into() },
+            "netpol" => Self::Netpol {
+                node: text(word()?)?,
+                kubeconfig: word()?.into(),
+                pods: text(word()?)?,
+                status: word()?.into(),
+            },
             _ => return None,
         })
     }
@@ -79,7 +86,9 @@ impl Role {
             Self::NodeEnter { root, node } => supervisor::enter_node(&root, &node),
             Self::InitNode { root, node, parent } => init::node(&root, &node, parent),
             Self::Node { root, node } => runtime()?.block_on(node::run(root, node)),
-            Self::Netpol { node, kubeconfig } => node::netpol(&node, &kubeconfig),
+            Self::Netpol { node, kubeconfig, pods, status } => {
+                runtime()?.block_on(node::netpol(node, kubeconfig, &pods, status))
+            }
         }
     }
 }
@@ -92,7 +101,7 @@ pub fn dispatch() -> Option<ExitCode> {
         return None;
     }
     tracing_subscriber::fmt()
-        .with_env_filter(tracing_subscriber::EnvFilter::new("info,kube=warn,hyper=warn,tower=warn"))
+        .with_env_filter(tracing_subscriber::EnvFilter::new("info,kube_client=off"))
         .with_writer(std::io::stderr)
         .with_ansi(false)
         .init();
@@ -130,7 +139,7 @@ mod tests {
             Role::NodeEnter { root: root.clone(), node: node.clone() },
             Role::InitNode { root: root.clone(), node: node.clone(), parent: 8 },
             Role::Node { root: root.clone(), node: node.clone() },
-            Role::Netpol { node, kubeconfig: "/k".into() },
+            Role::Netpol { node, kubeconfig: "/k".into(), pods: "198.19.0.0/24".into(), status: "/s".into() },
         ] {
             assert_eq!(Role::parse(role.arguments().into_iter()), Some(role));
         }

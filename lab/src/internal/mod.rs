@@ -25,6 +25,6 @@ mod unit;
 
 pub use dispatch::dispatch;
 pub(crate) use dispatch::{HIDDEN_ARGUMENT, Role};
-pub(crate) use protocol::{Request, Response, call};
 pub use protocol::{LabStatus, NodeStatus, Phase};
+pub(crate) use protocol::{Request, Response, call};
 pub use unit::{UnitState, UnitStatus};

@@ -11,10 +11,21 @@ use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sched::{CloneFlags, unshare};
 
 use crate::error::{Context as _, Result};
-use crate::paths::{LabPaths, NodePaths, create_dir};
+use crate::paths::{LabPaths, NodePaths, create_dir, write};
 use crate::state::LabSpec;
 
 const NONE: Option<&str> = None;
+
+/// Parameters that a kubelet insists on, and the values that it wants. They are the whole machine's: a node is shown
+/// files of its own in their place, and the machine keeps what it has.
+const KUBELET_PARAMETERS: [(&str, &str); 6] = [
+    ("kernel/keys/root_maxbytes", "25000000"),
+    ("kernel/keys/root_maxkeys", "1000000"),
+    ("kernel/panic", "10"),
+    ("kernel/panic_on_oops", "1"),
+    ("vm/overcommit_memory", "1"),
+    ("vm/panic_on_oom", "0"),
+];
 
 /// Gives the lab mounts and a /proc of its own.
 pub(super) fn enter_lab() -> Result<()> {
@@ -44,12 +55,15 @@ pub(super) fn enter_node(lab: &LabPaths, node: &NodePaths, spec: &LabSpec) -> Re
         }
     }
 
-    kernel_file_systems(&root)?;
+    kernel_file_systems(&root, &view.join("parameters"))?;
     for (directory, options) in [("/run", "mode=755"), ("/tmp", "mode=1777"), ("/dev/shm", "mode=1777")] {
         tmpfs(&under(&root, Path::new(directory)), options)?;
     }
     bind(lab.root(), &under(&root, lab.root()))?;
-    for directory in spec.components.values().filter(|directory| directory.exists()) {
+    // Not each component by itself: some are still being built.
+    let components: std::collections::BTreeSet<&Path> =
+        spec.components.values().filter_map(|directory| directory.parent()).collect();
+    for directory in components {
         bind_read_only(directory, &under(&root, directory))?;
     }
     for (on_disk, seen_at) in node.on_disk() {
@@ -70,15 +84,17 @@ pub(super) fn enter_node(lab: &LabPaths, node: &NodePaths, spec: &LabSpec) -> Re
 
 fn own_mounts() -> Result<()> {
     unshare(CloneFlags::CLONE_NEWNS).context(|| "making a mount namespace")?;
-    mount(NONE, "/", NONE, MsFlags::MS_REC | MsFlags::MS_PRIVATE, NONE).context(|| "keeping mounts to ourselves")
+    mount(NONE, "/", NONE, MsFlags::MS_REC | MsFlags::MS_PRIVATE, NONE)
+        .context(|| "keeping mounts to ourselves")
 }
 
 fn proc(at: &Path) -> Result<()> {
-    mount(Some("proc"), at, Some("proc"), MsFlags::empty(), NONE).context(|| format!("mounting {}", at.display()))
+    mount(Some("proc"), at, Some("proc"), MsFlags::empty(), NONE)
+        .context(|| format!("mounting {}", at.display()))
 }
 
 /// /proc, /sys and /dev of a node.
-fn kernel_file_systems(root: &Path) -> Result<()> {
+fn kernel_file_systems(root: &Path, own_parameters: &Path) -> Result<()> {
     let at = |path: &str| under(root, Path::new(path));
     proc(&at("/proc"))?;
     // The machine's parameters are not for a node to set; those of the network are the node's own.
@@ -87,6 +103,13 @@ fn kernel_file_systems(root: &Path) -> Result<()> {
     bind(&network, &network)?;
     mount(NONE, &network, NONE, MsFlags::MS_REMOUNT | MsFlags::MS_BIND, NONE)
         .context(|| "making the network's parameters writable")?;
+    for (name, value) in KUBELET_PARAMETERS {
+        let (own, shown) = (own_parameters.join(name), parameters.join(name));
+        if shown.exists() {
+            write(&own, format!("{value}\n"))?;
+            bind(&own, &shown)?;
+        }
+    }
 
     mount(Some("sysfs"), &at("/sys"), Some("sysfs"), MsFlags::empty(), NONE).context(|| "mounting /sys")?;
     bind_all(Path::new("/sys/fs/cgroup"), &at("/sys/fs/cgroup"))?;
@@ -115,7 +138,9 @@ fn unescape(path: &str) -> String {
 
 /// An absolute path, seen from another root.
 fn under(root: &Path, path: &Path) -> PathBuf {
-    path.components().filter(|part| matches!(part, Component::Normal(_))).fold(root.to_owned(), |path, part| path.join(part))
+    path.components()
+        .filter(|part| matches!(part, Component::Normal(_)))
+        .fold(root.to_owned(), |path, part| path.join(part))
 }
 
 fn overlay(lower: &[&Path], changes: &Path, target: &Path) -> Result<()> {

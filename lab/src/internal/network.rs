@@ -23,7 +23,6 @@ pub(super) fn link_node(index: u16, process: u32) -> Result<()> {
 
 /// Configures a node's end of its link, in the node.
 pub(super) fn configure_node(index: u16, nodes: u16) -> Result<()> {
-    prepare()?;
     batch(&node_commands(index, nodes))
 }
 
@@ -60,9 +59,9 @@ fn route(index: u16, via: Ipv4Addr) -> String {
     format!("route replace {} via {via}\n", address::pod_range(index))
 }
 
-/// Parameters of this network namespace. IPv6 is off on every link made from now on: nothing in the lab routes it, and
+/// Sets the parameters of this network namespace, before it has any link. IPv6 is off on every link made from now on: nothing in the lab routes it, and
 /// a link-local address would be a path that no policy mentions.
-fn prepare() -> Result<()> {
+pub(super) fn prepare() -> Result<()> {
     for (parameter, value) in [("ipv4/ip_forward", "1"), ("ipv6/conf/default/disable_ipv6", "1")] {
         let path = format!("/proc/sys/net/{parameter}");
         match std::fs::write(&path, value) {

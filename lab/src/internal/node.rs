@@ -18,12 +18,19 @@ use crate::address;
 use crate::component::IMAGE_ARCHIVE;
 use crate::config::{CONTAINERD_SOCKET, NodeConfig};
 use crate::error::{Context as _, LabError, Result};
-use crate::paths::{LabPaths, write};
+use crate::netpol::NetpolOptions;
+use crate::paths::{LabPaths, create_dir, write};
 use crate::preflight::find_program;
 use crate::state::{Cni, LabSpec};
 
 /// How long containerd may take to answer.
 const CONTAINERD_START: Duration = Duration::from_secs(60);
+
+/// How long the policy dataplane may take to close the node.
+const NETPOL_START: Duration = Duration::from_secs(20);
+
+/// Where the policy dataplane says what is in force, in the node.
+const NETPOL_STATUS: &str = "/run/plimsoll/netpol.json";
 
 #[derive(Debug)]
 struct Node {
@@ -40,6 +47,7 @@ pub(super) async fn run(root: PathBuf, name: String) -> Result<()> {
     let spec = LabSpec::read(&paths)?.ok_or_else(|| LabError::component(&name, "no specification"))?;
     let position = spec.node_names().iter().position(|known| *known == name);
     let index = position.ok_or_else(|| LabError::component(&name, "is not part of this lab"))? as u16;
+    network::prepare()?;
     let node = Arc::new(Node { name, index, spec, paths, units: Units::new() });
 
     let (says, mut said) = mpsc::unbounded_channel::<FromNode>();
@@ -88,7 +96,7 @@ impl Node {
     async fn serve(&self, request: NodeRequest) -> Result<()> {
         match request {
             NodeRequest::Prepare => self.prepare().await,
-            NodeRequest::Join => self.join(),
+            NodeRequest::Join => self.join().await,
             NodeRequest::LoadImage { archive } => import(&archive).await,
             NodeRequest::AwaitDns { limit } => await_dns(limit).await,
         }
@@ -98,41 +106,88 @@ impl Node {
         network::configure_node(self.index, self.spec.nodes)?;
         let config = self.paths.node(&self.name).config();
         if self.spec.cni == Cni::Bundled {
-            let network = std::fs::read(config.join(NodeConfig::CNI)).context(|| "reading the network's configuration")?;
+            let network = std::fs::read(config.join(NodeConfig::CNI))
+                .context(|| "reading the network's configuration")?;
             write(Path::new("/etc/cni/net.d/10-lab.conflist"), network)?;
         }
-        let program = find_program("containerd").ok_or_else(|| LabError::component("containerd", "is not on PATH"))?;
-        self.start("containerd", program, vec![format!("--config={}", config.join(NodeConfig::CONTAINERD).display())])?;
+        let program =
+            find_program("containerd").ok_or_else(|| LabError::component("containerd", "is not on PATH"))?;
+        self.start(
+            "containerd",
+            program,
+            vec![format!("--config={}", config.join(NodeConfig::CONTAINERD).display())],
+        )?;
         await_containerd().await?;
         import(&self.spec.component("pause")?.join(IMAGE_ARCHIVE)).await
     }
 
-    fn join(&self) -> Result<()> {
+    async fn join(&self) -> Result<()> {
         let config = self.paths.node(&self.name).config();
-        self.start("kubelet", self.spec.program("kubernetes", "kubelet")?, NodeConfig::kubelet_arguments(
-            &self.name, self.index, &config,
-        ))?;
-        let proxy = vec![format!("--config={}", config.join(NodeConfig::PROXY).display())];
-        self.start("kube-proxy", self.spec.program("kubernetes", "kube-proxy")?, proxy)?;
         if self.spec.cni == Cni::Bundled {
-            let role = Role::Netpol { node: self.name.clone(), kubeconfig: config.join(NodeConfig::NETPOL_KUBECONFIG) };
-            let mut arguments = vec![super::HIDDEN_ARGUMENT.to_owned()];
-            arguments.extend(role.arguments().into_iter().map(|word| word.to_string_lossy().into_owned()));
-            self.start("netpol", "/proc/self/exe".into(), arguments)?;
+            // First of all: its closed table must be in before there is a pod.
+            self.start_netpol(&config).await?;
+        }
+        let arguments = NodeConfig::kubelet_arguments(&self.name, self.index, &config);
+        self.start("kubelet", self.spec.program("kubernetes", "kubelet")?, arguments)?;
+        let arguments = vec![format!("--config={}", config.join(NodeConfig::PROXY).display())];
+        self.start("kube-proxy", self.spec.program("kubernetes", "kube-proxy")?, arguments)
+    }
+
+    async fn start_netpol(&self, config: &Path) -> Result<()> {
+        let status = PathBuf::from(NETPOL_STATUS);
+        if let Some(directory) = status.parent() {
+            create_dir(directory)?;
+        }
+        let role = Role::Netpol {
+            node: self.name.clone(),
+            kubeconfig: config.join(NodeConfig::NETPOL_KUBECONFIG),
+            pods: address::pod_range(self.index),
+            status: status.clone(),
+        };
+        let mut arguments = vec![super::HIDDEN_ARGUMENT.to_owned()];
+        arguments.extend(role.arguments().into_iter().map(|word| word.to_string_lossy().into_owned()));
+        self.start("netpol", "/proc/self/exe".into(), arguments)?;
+        let deadline = Instant::now() + NETPOL_START;
+        while !status.exists() {
+            if Instant::now() > deadline {
+                return Err(LabError::Timeout {
+                    what: "the start of the policy dataplane".into(),
+                    limit: NETPOL_START,
+                    last_seen: format!("no rules yet; see {}", self.log("netpol").display()),
+                });
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
         }
         Ok(())
     }
 
+    fn log(&self, program: &str) -> PathBuf {
+        self.paths.log(&format!("{}-{program}", self.name))
+    }
+
     fn start(&self, program: &str, path: PathBuf, arguments: Vec<String>) -> Result<()> {
-        let name = format!("{}-{program}", self.name);
-        let log = self.paths.log(&name);
+        let log = self.log(program);
         self.units.start(UnitSpec { name: program.to_owned(), program: path, arguments, log })
     }
 }
 
 /// Runs the NetworkPolicy dataplane of a node.
-pub(super) fn netpol(node: &str, kubeconfig: &Path) -> Result<()> {
-    crate::netpol::run(&crate::netpol::NetpolOptions { node: node.to_owned(), kubeconfig: kubeconfig.to_owned() })
+pub(super) async fn netpol(node: String, kubeconfig: PathBuf, pods: &str, status: PathBuf) -> Result<()> {
+    let range = pods.parse().map_err(|_| LabError::Usage(format!("{pods} is no range of addresses")))?;
+    let mut options = NetpolOptions::new(node, kubeconfig, vec![range]);
+    options.status = Some(status);
+    if let Some(nft) = find_program("nft") {
+        options.nft = nft;
+    }
+    crate::netpol::run(options).await.map_err(|error| {
+        let mut text = error.to_string();
+        let mut source = std::error::Error::source(&error);
+        while let Some(cause) = source {
+            text = format!("{text}: {cause}");
+            source = cause.source();
+        }
+        LabError::component("netpol", text)
+    })
 }
 
 async fn await_containerd() -> Result<()> {
@@ -185,7 +240,10 @@ async fn ask_dns() -> Result<(), String> {
     let failed = |error: std::io::Error| error.to_string();
     let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).await.map_err(failed)?;
     socket.connect(SocketAddr::from((address::DNS_SERVICE, 53))).await.map_err(failed)?;
-    socket.send(&dns_query(&format!("kubernetes.default.svc.{}", address::CLUSTER_DOMAIN))).await.map_err(failed)?;
+    socket
+        .send(&dns_query(&format!("kubernetes.default.svc.{}", address::CLUSTER_DOMAIN)))
+        .await
+        .map_err(failed)?;
     let mut answer = [0; 512];
     let length = tokio::time::timeout(Duration::from_millis(500), socket.recv(&mut answer))
         .await

@@ -36,11 +36,7 @@ impl NodeHandle {
     /// Starts a node's process tree; gives the number of a process in its network namespace as well.
     pub(super) async fn start(paths: &LabPaths, index: u16, name: &str) -> Result<(Self, u32)> {
         let what = || format!("starting {name}");
-        let log = std::fs::File::options()
-            .create(true)
-            .append(true)
-            .open(paths.log(name))
-            .context(what)?;
+        let log = std::fs::File::options().create(true).append(true).open(paths.log(name)).context(what)?;
         let role = Role::NodeEnter { root: paths.root().to_owned(), node: name.to_owned() };
         let mut child = Command::from(role.command())
             .stdin(Stdio::piped())
@@ -65,7 +61,10 @@ impl NodeHandle {
         let first = output.next_line().await.context(what)?;
         if first.is_none() {
             let _ = child.wait().await;
-            return Err(LabError::component(name, format!("did not start; see {}", paths.log(name).display())));
+            return Err(LabError::component(
+                name,
+                format!("did not start; see {}", paths.log(name).display()),
+            ));
         }
         tokio::spawn(node.clone().listen(child, output));
         Ok((node, process))
@@ -87,7 +86,12 @@ impl NodeHandle {
         let mut line = serde_json::to_string(&ToNode { id, request })
             .map_err(|error| LabError::component(&self.name, error.to_string()))?;
         line.push('\n');
-        self.input.lock().await.write_all(line.as_bytes()).await.context(|| format!("asking {}", self.name))?;
+        self.input
+            .lock()
+            .await
+            .write_all(line.as_bytes())
+            .await
+            .context(|| format!("asking {}", self.name))?;
         match answered.await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(detail)) => Err(LabError::component(&self.name, detail)),
@@ -104,11 +108,6 @@ impl NodeHandle {
             alive: shared.alive,
             units: shared.units.clone(),
         }
-    }
-
-    /// Its name.
-    pub(super) fn name(&self) -> &str {
-        &self.name
     }
 
     /// Its number, from 0.

@@ -1,0 +1,132 @@
+//! Arguments as typed.
+
+use std::path::PathBuf;
+
+use crate::state::Cni;
+
+/// What to do with a lab.
+#[derive(Debug, Clone, clap::Subcommand)]
+pub enum LabCommand {
+    /// Start a lab, or make sure that a running one is whole
+    Up(UpArgs),
+    /// End a lab and remove all that it was
+    Down(DownArgs),
+    /// Show what runs
+    Status(StatusArgs),
+    /// Print the path of a lab's kubeconfig, or the file itself
+    Kubeconfig(KubeconfigArgs),
+    /// Show the log of one of a lab's processes
+    Logs(LogsArgs),
+    /// Work with images
+    #[command(subcommand)]
+    Image(ImageCommand),
+    /// Build the lab's components into the cache
+    Build(BuildArgs),
+}
+
+/// Which lab.
+#[derive(Debug, Clone, clap::Args)]
+pub struct NameArgs {
+    /// The lab's name: several can run side by side
+    #[arg(long, default_value = "default", value_name = "NAME")]
+    pub name: String,
+}
+
+/// Arguments of `up`.
+#[derive(Debug, Clone, clap::Args)]
+pub struct UpArgs {
+    /// Which lab.
+    #[command(flatten)]
+    pub name: NameArgs,
+    /// How many nodes [default: 2]
+    #[arg(long, value_name = "N")]
+    pub nodes: Option<u16>,
+    /// The port of 127.0.0.1 that the API server answers on; 0 takes any free one [default: 0]
+    #[arg(long, value_name = "PORT")]
+    pub api_port: Option<u16>,
+    /// Who brings the pod network and its policies [default: bundled]
+    #[arg(long, value_enum)]
+    pub cni: Option<Cni>,
+}
+
+/// Arguments of `down`.
+#[derive(Debug, Clone, clap::Args)]
+pub struct DownArgs {
+    /// Which lab.
+    #[command(flatten)]
+    pub name: NameArgs,
+    /// End every lab of this user
+    #[arg(long, conflicts_with = "name")]
+    pub all: bool,
+}
+
+/// Arguments of `status`.
+#[derive(Debug, Clone, clap::Args)]
+pub struct StatusArgs {
+    /// The lab's name; without it, every lab is shown
+    #[arg(long, value_name = "NAME")]
+    pub name: Option<String>,
+    /// How to show it
+    #[arg(short, long, value_enum, default_value = "table")]
+    pub output: StatusFormat,
+}
+
+/// How to show the status.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum StatusFormat {
+    /// For people.
+    Table,
+    /// For programs.
+    Json,
+}
+
+/// Arguments of `kubeconfig`.
+#[derive(Debug, Clone, clap::Args)]
+pub struct KubeconfigArgs {
+    /// Which lab.
+    #[command(flatten)]
+    pub name: NameArgs,
+    /// Print the file instead of its path
+    #[arg(long)]
+    pub raw: bool,
+}
+
+/// Arguments of `logs`.
+#[derive(Debug, Clone, clap::Args)]
+pub struct LogsArgs {
+    /// Which lab.
+    #[command(flatten)]
+    pub name: NameArgs,
+    /// The process, such as `kube-apiserver` or `node-1-kubelet`; without it, those with a log are listed
+    #[arg(value_name = "COMPONENT")]
+    pub component: Option<String>,
+    /// Keep showing what is added
+    #[arg(short, long, requires = "component")]
+    pub follow: bool,
+}
+
+/// What to do with images.
+#[derive(Debug, Clone, clap::Subcommand)]
+pub enum ImageCommand {
+    /// Put an image on every node
+    Load(LoadArgs),
+}
+
+/// Arguments of `image load`.
+#[derive(Debug, Clone, clap::Args)]
+pub struct LoadArgs {
+    /// Which lab.
+    #[command(flatten)]
+    pub name: NameArgs,
+    /// The archive, as `docker save` or an OCI tool writes it
+    #[arg(value_name = "ARCHIVE")]
+    pub archive: PathBuf,
+}
+
+/// Arguments of `build`.
+#[derive(Debug, Clone, clap::Args)]
+pub struct BuildArgs {
+    /// Which components; without any, those that a lab needs
+    #[arg(value_name = "COMPONENT")]
+    pub components: Vec<String>,
+}

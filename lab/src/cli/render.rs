@@ -1,0 +1,131 @@
+//! Reports as text.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use crate::error::{LabError, Result};
+use crate::internal::{Phase, UnitState, UnitStatus};
+use crate::lab::LabReport;
+
+/// What `up` says at the end.
+pub(super) fn up(report: &LabReport, elapsed: Duration) -> String {
+    let mut text = format!(
+        "lab \"{}\" is up in {:.1}s: Kubernetes {}, {} nodes, {}\n",
+        report.name,
+        elapsed.as_secs_f64(),
+        report.kubernetes.as_deref().unwrap_or("of unknown version"),
+        report.status.as_ref().map_or(0, |status| status.nodes.len()),
+        report.server.as_deref().unwrap_or("no server"),
+    );
+    if let Some(kubeconfig) = &report.kubeconfig {
+        let _ = writeln!(text, "export KUBECONFIG={}", kubeconfig.display());
+    }
+    text
+}
+
+/// The status as JSON: one object a lab.
+pub(super) fn json(reports: &[LabReport]) -> Result<String> {
+    serde_json::to_string_pretty(reports)
+        .map(|text| text + "\n")
+        .map_err(|error| LabError::component("status", error.to_string()))
+}
+
+/// The status as a table.
+pub(super) fn status(reports: &[LabReport]) -> String {
+    if reports.is_empty() {
+        return "no labs\n".to_owned();
+    }
+    let mut text = String::new();
+    for report in reports {
+        let phase = match (&report.status, &report.problem) {
+            _ if !report.running => "not running".to_owned(),
+            (Some(status), _) => match &status.phase {
+                Phase::Running => "running".to_owned(),
+                Phase::Starting(what) => format!("starting {what}"),
+                Phase::Failed(why) => format!("failed: {why}"),
+            },
+            (None, Some(problem)) => format!("does not answer: {problem}"),
+            (None, None) => "does not answer".to_owned(),
+        };
+        let _ = writeln!(text, "LAB {}  {}  {phase}", report.name, report.server.as_deref().unwrap_or("-"));
+        let Some(status) = &report.status else { continue };
+        let _ =
+            writeln!(text, "  {:<10} {:<24} {:<10} {:>8}  LAST END", "NODE", "PROCESS", "STATE", "RESTARTS");
+        for unit in &status.control_plane {
+            line(&mut text, "-", unit);
+        }
+        for node in &status.nodes {
+            if !node.alive {
+                let _ = writeln!(text, "  {:<10} {:<24} {:<10}", node.name, "-", "down");
+                continue;
+            }
+            for unit in &node.units {
+                line(&mut text, &node.name, unit);
+            }
+        }
+    }
+    text
+}
+
+fn line(text: &mut String, node: &str, unit: &UnitStatus) {
+    let state = match unit.state {
+        UnitState::Running => "running",
+        UnitState::Restarting => "restarting",
+    };
+    let end = unit.last_end.as_deref().unwrap_or("-");
+    let _ = writeln!(text, "  {node:<10} {:<24} {state:<10} {:>8}  {end}", unit.name, unit.restarts);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::internal::{LabStatus, NodeStatus};
+
+    fn sample() -> LabReport {
+        let unit = |name: &str| UnitStatus {
+            name: name.into(),
+            state: UnitState::Running,
+            restarts: 0,
+            last_end: None,
+        };
+        LabReport {
+            name: "default".into(),
+            running: true,
+            server: Some("https://127.0.0.1:40000".into()),
+            kubeconfig: Some("/state/kubeconfig".into()),
+            kubernetes: Some("v1.36.3".into()),
+            status: Some(LabStatus {
+                phase: Phase::Running,
+                control_plane: vec![unit("etcd"), unit("kube-apiserver")],
+                nodes: vec![
+                    NodeStatus {
+                        name: "node-1".into(),
+                        address: crate::address::node(0),
+                        alive: true,
+                        units: vec![UnitStatus {
+                            restarts: 2,
+                            state: UnitState::Restarting,
+                            last_end: Some("exit status: 1".into()),
+                            ..unit("kubelet")
+                        }],
+                    },
+                    NodeStatus {
+                        name: "node-2".into(),
+                        address: crate::address::node(1),
+                        alive: false,
+                        units: vec![],
+                    },
+                ],
+            }),
+            problem: None,
+        }
+    }
+
+    #[test]
+    fn texts() {
+        insta::assert_snapshot!("status", status(&[sample()]));
+        insta::assert_snapshot!("json", json(&[sample()]).unwrap());
+        insta::assert_snapshot!("up", up(&sample(), Duration::from_millis(17_340)));
+        assert_eq!(status(&[]), "no labs\n");
+    }
+}

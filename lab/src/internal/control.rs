@@ -1,0 +1,200 @@
+//! The control plane's process: starts everything, answers requests, carries the API port.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use futures::future::{join_all, try_join_all};
+use kube::Client;
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::net::{UnixListener, UnixStream};
+
+use super::node_handle::NodeHandle;
+use super::protocol::{LabStatus, NodeRequest, Phase, Request, Response, short_socket_path};
+use super::unit::{UnitSpec, Units};
+use super::{bootstrap, forward, network};
+use crate::config::ControlPlane;
+use crate::error::{Context as _, LabError, Result};
+use crate::paths::LabPaths;
+use crate::state::LabSpec;
+use crate::{apply, credentials};
+
+/// How long the API server may take.
+const API_START: Duration = Duration::from_secs(180);
+
+#[derive(Debug)]
+struct Control {
+    paths: LabPaths,
+    spec: LabSpec,
+    units: Units,
+    nodes: Mutex<Vec<NodeHandle>>,
+    phase: Mutex<Phase>,
+}
+
+/// Runs the lab until it is killed.
+pub(super) async fn run(root: PathBuf) -> Result<()> {
+    let paths = LabPaths::at(root);
+    let spec = LabSpec::read(&paths)?.ok_or_else(|| LabError::component("control", "no specification"))?;
+    let listener = forward::inherited_listener()?;
+    let control = Arc::new(Control {
+        units: Units::new(),
+        nodes: Mutex::default(),
+        phase: Mutex::new(Phase::Starting("the control plane".into())),
+        paths,
+        spec,
+    });
+    let requests = listen(&control.paths.socket())?;
+    tokio::spawn(forward::serve(listener));
+    tokio::spawn(Arc::clone(&control).start());
+    loop {
+        let (stream, _) = requests.accept().await.context(|| "taking requests")?;
+        let control = Arc::clone(&control);
+        tokio::spawn(async move {
+            if let Err(error) = control.converse(stream).await {
+                tracing::warn!("{error}");
+            }
+        });
+    }
+}
+
+fn listen(socket: &Path) -> Result<UnixListener> {
+    let what = || format!("listening on {}", socket.display());
+    let _ = std::fs::remove_file(socket);
+    let (_directory, short) = short_socket_path(socket).context(what)?;
+    UnixListener::bind(short).context(what)
+}
+
+impl Control {
+    async fn start(self: Arc<Self>) {
+        let outcome = self.bring_up().await;
+        match &outcome {
+            Ok(()) => tracing::info!("the lab runs"),
+            Err(error) => tracing::error!("{error}"),
+        }
+        self.enter(outcome.map_or_else(|error| Phase::Failed(error.to_string()), |()| Phase::Running));
+    }
+
+    async fn bring_up(&self) -> Result<()> {
+        network::make_bridge()?;
+        let (pki, config, etcd, logs) =
+            (self.paths.pki(), self.paths.config(), self.paths.etcd(), self.paths.logs());
+        let plane = ControlPlane { pki: &pki, config: &config, etcd: &etcd, logs: &logs };
+        self.unit("etcd", "etcd", plane.etcd_arguments())?;
+        self.unit("kubernetes", "kube-apiserver", plane.apiserver_arguments())?;
+
+        // Nodes and API server come up side by side; what a node does first does not need the other.
+        let names = self.spec.node_names();
+        let prepared =
+            try_join_all(names.iter().enumerate().map(|(index, name)| self.prepare(index as u16, name)));
+        let client = apply::client(&config.join(credentials::CONTROL_KUBECONFIG)).await?;
+        let answering = async {
+            bootstrap::await_apiserver(&client, API_START).await?;
+            let kubeconfig = config.join(credentials::CONTROLLER_MANAGER_KUBECONFIG);
+            let arguments = plane.controller_manager_arguments(&kubeconfig);
+            self.unit("kubernetes", "kube-controller-manager", arguments)?;
+            let kubeconfig = config.join(credentials::SCHEDULER_KUBECONFIG);
+            self.unit("kubernetes", "kube-scheduler", ControlPlane::scheduler_arguments(&kubeconfig))?;
+            self.enter(Phase::Starting("the nodes".into()));
+            self.declare(&client, &names).await
+        };
+        let (nodes, answering) = tokio::join!(prepared, answering);
+        answering?;
+        try_join_all(nodes?.iter().map(|node| node.ask(NodeRequest::Join))).await?;
+        Ok(())
+    }
+
+    async fn prepare(&self, index: u16, name: &str) -> Result<NodeHandle> {
+        let (node, process) = NodeHandle::start(&self.paths, index, name).await?;
+        {
+            let mut nodes = self.nodes.lock().unwrap_or_else(PoisonError::into_inner);
+            nodes.push(node.clone());
+            nodes.sort_by_key(NodeHandle::index);
+        }
+        network::link_node(index, process)?;
+        node.ask(NodeRequest::Prepare).await?;
+        Ok(node)
+    }
+
+    async fn declare(&self, client: &Client, names: &[String]) -> Result<()> {
+        bootstrap::apply_rights(client).await?;
+        for (index, name) in names.iter().enumerate() {
+            bootstrap::declare_node(client, name, index as u16).await?;
+        }
+        Ok(())
+    }
+
+    fn unit(&self, component: &str, program: &str, arguments: Vec<String>) -> Result<()> {
+        self.units.start(UnitSpec {
+            name: program.to_owned(),
+            program: self.spec.program(component, program)?,
+            arguments,
+            log: self.paths.log(program),
+        })
+    }
+
+    fn enter(&self, phase: Phase) {
+        *self.phase.lock().unwrap_or_else(PoisonError::into_inner) = phase;
+    }
+
+    fn phase(&self) -> Phase {
+        self.phase.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    async fn converse(&self, stream: UnixStream) -> Result<()> {
+        let what = || "answering a request";
+        let (input, mut output) = stream.into_split();
+        let mut lines = BufReader::new(input).lines();
+        while let Some(line) = lines.next_line().await.context(what)? {
+            let response = match serde_json::from_str(&line) {
+                Ok(request) => self.answer(request).await,
+                Err(error) => Response::Failed(format!("the request cannot be read: {error}")),
+            };
+            let mut answer = serde_json::to_vec(&response)
+                .map_err(|error| LabError::component("control", error.to_string()))?;
+            answer.push(b'\n');
+            output.write_all(&answer).await.context(what)?;
+        }
+        Ok(())
+    }
+
+    async fn answer(&self, request: Request) -> Response {
+        match request {
+            Request::Status => Response::Status(self.status()),
+            Request::LoadImage { archive } => self.ask_all(&NodeRequest::LoadImage { archive }).await,
+            Request::AwaitDns { limit } => self.ask_all(&NodeRequest::AwaitDns { limit }).await,
+        }
+    }
+
+    async fn ask_all(&self, request: &NodeRequest) -> Response {
+        let nodes = loop {
+            let nodes = self.nodes();
+            if nodes.len() == usize::from(self.spec.nodes) {
+                break nodes;
+            }
+            if let Phase::Failed(why) = self.phase() {
+                return Response::Failed(why);
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        };
+        let asked = nodes.iter().map(|node| node.ask(request.clone()));
+        let problems: Vec<String> = join_all(asked)
+            .await
+            .into_iter()
+            .filter_map(Result::err)
+            .map(|error| error.to_string())
+            .collect();
+        if problems.is_empty() { Response::Done } else { Response::Failed(problems.join("; ")) }
+    }
+
+    fn nodes(&self) -> Vec<NodeHandle> {
+        self.nodes.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn status(&self) -> LabStatus {
+        LabStatus {
+            phase: self.phase(),
+            control_plane: self.units.statuses(),
+            nodes: self.nodes().iter().map(NodeHandle::status).collect(),
+        }
+    }
+}
