@@ -164,13 +164,7 @@ impl Question {
     }
 
     fn answered(self, allowed: bool) -> AccessRow {
-        AccessRow {
-            scope: self.scope,
-            group: self.group,
-            resource: self.resource,
-            verb: self.verb,
-            allowed,
-        }
+        AccessRow { scope: self.scope, group: self.group, resource: self.resource, verb: self.verb, allowed }
     }
 }
 
@@ -240,10 +234,7 @@ mod tests {
         let all = questions(&from_discovery(discovery()), "a", "b");
         let count = |resource: &str| all.iter().filter(|one| one.resource == resource).count();
         // Verbs and `*`, times three scopes or one.
-        assert_eq!(
-            [count("pods"), count("pods/exec"), count("namespaces"), count("nodes")],
-            [9, 6, 6, 2]
-        );
+        assert_eq!([count("pods"), count("pods/exec"), count("namespaces"), count("nodes")], [9, 6, 6, 2]);
         let review = all.iter().find(|one| one.resource == "pods/exec").unwrap().review();
         let attributes = review.spec.resource_attributes.unwrap();
         assert_eq!(attributes.resource.as_deref(), Some("pods"));

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use plimsoll_agent::protocol::{Clocks, Identity, MAX_LINE, PROTOCOL, Reply, Request};
+use plimsoll_agent::protocol::{Identity, MAX_LINE, PROTOCOL, Reply, Request};
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -85,7 +85,6 @@ impl Desk {
 pub(super) struct Link {
     pod: String,
     who: Identity,
-    clocks: Clocks,
     next: AtomicU32,
     desk: Desk,
     lines: mpsc::UnboundedSender<Vec<u8>>,
@@ -121,13 +120,13 @@ impl Link {
             Ok(Ok(0)) => return Err(hello("the stream ended at once".to_owned())),
             Ok(Ok(_)) => {}
         }
-        let (who, clocks) = match serde_json::from_slice(&line) {
+        let who = match serde_json::from_slice(&line) {
             Ok(Reply::Hello { protocol, version, .. }) if protocol != PROTOCOL => {
                 return Err(hello(format!(
                     "it is version {version} and speaks protocol {protocol}, not {PROTOCOL}"
                 )));
             }
-            Ok(Reply::Hello { who, clocks, .. }) => (who, clocks),
+            Ok(Reply::Hello { who, .. }) => who,
             _ => return Err(hello(format!("it said `{}`", String::from_utf8_lossy(&line).trim_end()))),
         };
         if who.name() != pod {
@@ -142,7 +141,7 @@ impl Link {
             let _keep = keep;
             receive(reader, desk_of_reader).await;
         });
-        Ok(Self { pod, who, clocks, next: AtomicU32::new(1), desk, lines, reader })
+        Ok(Self { pod, who, next: AtomicU32::new(1), desk, lines, reader })
     }
 
     /// Ends the input and waits for the agent to end, too.
@@ -156,11 +155,6 @@ impl Link {
     /// Who the agent says it is.
     pub(super) const fn who(&self) -> &Identity {
         &self.who
-    }
-
-    /// The agent's clocks when it said hello.
-    pub(super) const fn clocks(&self) -> Clocks {
-        self.clocks
     }
 
     /// Asks; the replies come through the conversation.

@@ -13,9 +13,11 @@ mod judge;
 mod link;
 mod matrix;
 mod pod;
+mod proof;
 mod show;
 mod stream;
 mod verdict;
+mod watching;
 
 pub use plimsoll_agent::protocol::{Pace, Transport};
 
@@ -27,5 +29,7 @@ pub use matrix::{
     AddressKind, Cell, Entry, MatrixPlan, MatrixResult, OtherEnd, Source, Target, transport_word,
 };
 pub use pod::{AGENT_CONTAINER, AgentPod};
+pub use proof::{DeniedMatrix, DenialClaim, OpenMatrix, Unproven};
 pub use stream::AgentStream;
+pub use watching::{Cadence, Phase, WatchedPath, Watching};
 pub use verdict::{Accepted, AcceptedError, Admitter, Forbidder, UnknownVerdict, Verdict, VerdictKind};

@@ -1,9 +1,12 @@
 //! Attempts and denials in the terms of the engine: evidence to show, reasons to end a scenario with.
 
+use std::collections::BTreeMap;
+
 use serde_json::Value;
 
 use super::attempt::{Attempt, NotOpen, Open};
 use super::denial::{Denial, NotDenied};
+use super::matrix::{MatrixResult, Source, Target, transport_word};
 use super::verdict::{Accepted, VerdictKind};
 use crate::engine::{ControlPhase, Evidence, EvidenceBody, Reason, ReasonKind};
 
@@ -57,6 +60,80 @@ impl Denial {
             self.attempt().to_evidence(accepted, None),
             self.after().attempt().to_evidence(&open, Some(ControlPhase::After)),
         ]
+    }
+}
+
+impl MatrixResult {
+    /// One table for each port, transport and kind of address. `expected` says what each pair should come to, as in
+    /// `DROPPED or REJECTED`; `None` where anything goes.
+    pub fn to_evidence(
+        &self,
+        title: &str,
+        expected: impl Fn(&Source, &Target) -> Option<String>,
+        control: Option<ControlPhase>,
+    ) -> Vec<Evidence> {
+        let mut tables: BTreeMap<String, Vec<usize>> = BTreeMap::new();
+        for (column, target) in self.plan().targets.iter().enumerate() {
+            tables.entry(caption(target)).or_default().push(column);
+        }
+        let took_us = u64::try_from(self.span().length().as_micros()).unwrap_or(u64::MAX);
+        tables
+            .into_iter()
+            .map(|(caption, columns)| {
+                let plan = self.plan();
+                let row = |row: usize, source: &Source| {
+                    let cells = columns.iter().map(|&column| self.cell(row, column));
+                    let seen: Vec<_> = cells
+                        .clone()
+                        .map(|cell| {
+                            cell.map(|cell| cell.verdict.kind().word()).unwrap_or_default().to_owned()
+                        })
+                        .collect();
+                    let wanted: Vec<_> = columns
+                        .iter()
+                        .zip(cells)
+                        .map(|(&column, cell)| {
+                            let target = plan.targets.get(column).filter(|_| cell.is_some());
+                            target.and_then(|target| expected(source, target)).unwrap_or_default()
+                        })
+                        .collect();
+                    (source.place.clone(), seen, wanted)
+                };
+                let rows: Vec<_> =
+                    plan.sources.iter().enumerate().map(|(index, source)| row(index, source)).collect();
+                let probes =
+                    rows.iter().flat_map(|(_, seen, _)| seen).filter(|word| !word.is_empty()).count();
+                let (mut names, mut cells, mut wanted) = (Vec::new(), Vec::new(), Vec::new());
+                for (name, seen, expected) in rows {
+                    names.push(name);
+                    cells.push(seen);
+                    wanted.push(expected);
+                }
+                let places = columns.iter().filter_map(|&column| plan.targets.get(column));
+                Evidence {
+                    title: format!("{title}: {caption}"),
+                    body: EvidenceBody::Matrix {
+                        caption,
+                        rows: names,
+                        columns: places.map(|target| target.place.clone()).collect(),
+                        cells,
+                        expected: wanted,
+                        control,
+                        probes,
+                        took_us,
+                    },
+                }
+            })
+            .collect()
+    }
+}
+
+/// What the cells of one table have in common.
+fn caption(target: &Target) -> String {
+    let transport = transport_word(target.transport);
+    match target.port {
+        0 => transport.to_owned(),
+        port => format!("{transport} {port} by {}", target.by),
     }
 }
 

@@ -13,7 +13,7 @@ use futures::future::BoxFuture;
 use k8s_openapi::api::core::v1::Pod;
 use kube::Api;
 use kube::api::AttachParams;
-use plimsoll_agent::protocol::{Clocks, Identity, Request};
+use plimsoll_agent::protocol::{Identity, Request};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::Mutex;
 use tokio::time::timeout;
@@ -117,11 +117,6 @@ impl AgentStream {
     /// The stream cannot be opened, or no agent answers.
     pub async fn identity(&self) -> Result<Identity, AgentError> {
         Ok(self.link().await?.who().clone())
-    }
-
-    /// The agent's clocks when the stream was opened.
-    pub(super) async fn clocks(&self) -> Result<Clocks, AgentError> {
-        Ok(self.link().await?.clocks())
     }
 
     /// Asks, on a fresh stream if the present one has broken.
