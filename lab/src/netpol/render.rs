@@ -59,9 +59,6 @@ impl Ruleset {
         let ranges = self.ranges.iter().filter(|range| range.family() == family).map(Cidr::to_string);
         // Ranges may touch or overlap when the user says so.
         elements(f, "set", &format!("node-{suffix}"), kind, "flags interval; auto-merge; ", ranges)?;
-        let own = self.of_family(Direction::Egress, family);
-        let own = own.keys().map(|address| format!("{address} . {address}"));
-        elements(f, "set", &format!("self-{suffix}"), &format!("{kind} . {kind}"), "", own)?;
         for direction in Direction::BOTH {
             let fates = self.of_family(direction, family);
             let fates = fates.iter().map(|(address, fate)| match fate {
@@ -91,8 +88,6 @@ fn base_chain(f: &mut Formatter<'_>, direction: Direction) -> fmt::Result {
     }
     for family in Family::BOTH {
         let (ip, suffix) = (protocol(family), suffix(family));
-        // A pod reaches itself, by way of its own service, whatever the policies say.
-        writeln!(f, "\t\t{ip} saddr . {ip} daddr @self-{suffix} accept")?;
         writeln!(f, "\t\t{ip} {side} vmap @{direction}-{suffix}")?;
         writeln!(f, "\t\t{ip} {side} @node-{suffix} drop comment \"no known pod\"")?;
     }

@@ -26,9 +26,6 @@ fn passes(ruleset: &Ruleset, direction: Direction, packet: &Packet) -> bool {
         Direction::Egress => packet.source,
         Direction::Ingress => packet.destination,
     };
-    if packet.source == packet.destination && ruleset.egress.contains_key(&own) {
-        return true;
-    }
     match ruleset.fates(direction).get(&own) {
         Some(Fate::Open) => true,
         Some(Fate::Isolated(chain)) => {

@@ -282,10 +282,13 @@ fn source_and_destination_must_both_allow() {
 }
 
 #[test]
-fn a_pod_always_reaches_itself() {
+fn by_its_own_service_a_pod_is_a_peer_like_any_other() {
     let network = network(&["{podSelector: {}, policyTypes: [Ingress, Egress]}"]);
+    assert!(!network.tcp(XA, XA, 80));
+    let network = self::network(&[
+        "{podSelector: {}, policyTypes: [Ingress, Egress], ingress: [{from: [{podSelector: {}}]}], egress: [{to: [{podSelector: {}}]}]}",
+    ]);
     assert!(network.tcp(XA, XA, 80));
-    assert!(!network.tcp(XA, XB, 80));
 }
 
 #[test]

@@ -10,10 +10,6 @@ use super::interpret::Packet;
 ///
 /// Every pod of the cluster is assumed to be on a node that enforces, every address to be one pod's.
 pub(crate) fn allows(snapshot: &Snapshot, packet: &Packet) -> bool {
-    // "a Pod cannot block access to itself"
-    if packet.source == packet.destination {
-        return true;
-    }
     // "for a connection from a source pod to a destination pod to be allowed, both the egress policy on the
     // source pod and the ingress policy on the destination pod need to allow the connection"
     side_allows(snapshot, packet, Direction::Egress) && side_allows(snapshot, packet, Direction::Ingress)
