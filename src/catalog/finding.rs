@@ -6,6 +6,7 @@ use miette::{Diagnostic, GraphicalReportHandler, LabeledSpan, NamedSource, Sourc
 use serde::Serialize;
 
 use super::{Code, Source};
+use crate::engine::Plan;
 
 /// Something that is wrong with a feature or a suite.
 #[derive(Clone, Debug, Serialize)]
@@ -74,6 +75,13 @@ impl Finding {
     /// catalog, not about the scenarios that are to be run.
     pub fn blocks_run(&self) -> bool {
         !matches!(self.code, Code::UnprovenRequirement | Code::PlannedButProven)
+    }
+
+    /// Whether this plan must not be run with it: it is about a feature of the plan, or about one that could
+    /// not be read, so that nobody knows whether it belongs to the plan.
+    pub fn blocks(&self, plan: &Plan) -> bool {
+        let unread = matches!(self.code, Code::Syntax | Code::NoFeatures | Code::UnknownPlaceholder);
+        self.blocks_run() && (unread || plan.scenarios.iter().any(|scenario| scenario.file == self.file))
     }
 }
 
