@@ -1,19 +1,20 @@
 //! The real stage: a cluster and the tenants of the run.
 
 use std::{
-    collections::BTreeSet,
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use serde_json::json;
 
-use super::{Detected, Leftover, Opened, Stage, StageRun, detect};
+use tokio::task::JoinHandle;
+
+use super::{Detected, Leftover, Opened, Stage, StageRun};
 use crate::{
     bdd::Services,
-    cluster::{self, Cluster, ClusterError, SweepSelection},
+    cluster::{self, CapabilityCheck, Cluster, ClusterError, Ownership, SweepSelection},
     engine::{Event, EventSink, Reason},
-    profile::{Capability, LoadedPlatform},
+    profile::LoadedPlatform,
     tenant::{AgentImage, PoolSettings, TenantPool},
 };
 
@@ -29,7 +30,14 @@ pub struct ClusterStage {
     platform: Arc<LoadedPlatform>,
     image: AgentImage,
     /// Set while the stage is open.
-    open: Option<(StageRun, TenantPool)>,
+    open: Option<Open>,
+}
+
+#[derive(Debug)]
+struct Open {
+    run: StageRun,
+    pool: TenantPool,
+    detection: Option<JoinHandle<Vec<CapabilityCheck>>>,
 }
 
 impl ClusterStage {
@@ -38,7 +46,7 @@ impl ClusterStage {
         Self { cluster, platform, image, open: None }
     }
 
-    /// Says what is there: server, nodes, clock, capabilities.
+    /// Says what is there: server, nodes, clock.
     async fn look(&self, run: &StageRun) -> Result<Opened, ClusterError> {
         let (server, nodes, skew) =
             futures::join!(self.cluster.server_info(), self.cluster.nodes(), self.cluster.clock_skew());
@@ -55,34 +63,39 @@ impl ClusterStage {
             Ok(skew) => self.mind_skew(skew, &run.events),
             Err(error) => run.events.warn(format!("the clocks could not be compared: {error}")),
         }
-        let platform = &self.platform.platform;
-        let looked_for: BTreeSet<Capability> = Capability::ALL
-            .into_iter()
-            .filter(|capability| {
-                platform.claims(*capability) || run.needs.iter().any(|need| need == capability.name())
-            })
-            .collect();
-        let capabilities = detect(&self.cluster, platform, &nodes, looked_for).await;
-        for Detected { name, detected, probe } in &capabilities {
-            run.events.emit(Event::CapabilityChecked {
-                name: name.clone(),
-                claimed: platform.spec.capabilities.iter().any(|claimed| claimed.name() == name),
-                detected: *detected,
-                probe: probe.clone(),
-            });
-        }
         let kubelets: Vec<_> =
             nodes.iter().map(|node| json!({ "name": node.name, "kubelet": node.kubelet })).collect();
         Ok(Opened {
             context: self.cluster.context().to_owned(),
             services: Services::default(),
-            capabilities,
+            capabilities: Vec::new(),
             versions: json!({
                 "server": server.version,
                 "serverPlatform": server.platform,
                 "nodes": kubelets,
                 "agentImage": self.image.reference,
             }),
+        })
+    }
+
+    /// Looks for every capability and tells of each. It is a task of its own, since it takes some seconds and
+    /// hardly any scenario depends on its answer.
+    fn detect(&self, run: &StageRun, ownership: Ownership) -> JoinHandle<Vec<CapabilityCheck>> {
+        let (cluster, platform, events) =
+            (self.cluster.clone(), Arc::clone(&self.platform), run.events.clone());
+        tokio::spawn(async move {
+            match cluster::detect(&cluster, &platform.platform, &ownership).await {
+                Ok(checks) => {
+                    for check in &checks {
+                        events.emit(check.event());
+                    }
+                    checks
+                }
+                Err(error) => {
+                    events.warn(format!("the capabilities of the cluster could not be looked at: {error}"));
+                    Vec::new()
+                }
+            }
         })
     }
 
@@ -136,7 +149,28 @@ impl Stage for ClusterStage {
             .with(Arc::new(self.cluster.clone()))
             .with(Arc::clone(&self.platform))
             .with(Arc::new(pool.clone()));
-        self.open = Some((run.clone(), pool));
+        let detection = self.detect(run, pool.ownership().clone());
+        // From here on there is something to close, even if the rest of this is cut off.
+        let open = self.open.insert(Open { run: run.clone(), pool, detection: Some(detection) });
+        // What the profile claims is run, whatever the cluster shows. Only what it does not claim is left out,
+        // and then the reader is told what the cluster shows.
+        let claimed = |need: &String| {
+            self.platform.platform.spec.capabilities.iter().any(|claimed| claimed.name() == need)
+        };
+        if !run.needs.iter().all(claimed)
+            && let Some(detection) = open.detection.as_mut()
+        {
+            let checks = detection.await.unwrap_or_default();
+            open.detection = None;
+            opened.capabilities = checks
+                .into_iter()
+                .map(|check| Detected {
+                    name: check.capability.name().to_owned(),
+                    detected: check.detected,
+                    probe: check.probe,
+                })
+                .collect();
+        }
         Ok(opened)
     }
 
@@ -171,9 +205,16 @@ impl Stage for ClusterStage {
 
     async fn close(&mut self, deadline: Duration) -> Vec<Leftover> {
         // Not open: nothing was made.
-        let Some((run, pool)) = self.open.take() else { return Vec::new() };
+        let Some(Open { run, pool, detection }) = self.open.take() else { return Vec::new() };
         let started = Instant::now();
-        let report = pool.close(deadline).await;
+        let detected = async {
+            if let Some(mut detection) = detection
+                && tokio::time::timeout(deadline, &mut detection).await.is_err()
+            {
+                detection.abort();
+            }
+        };
+        let (report, ()) = futures::join!(pool.close(deadline), detected);
         let mut leftovers: Vec<Leftover> =
             report.leftovers.into_iter().map(|(reference, why)| Leftover { reference, why }).collect();
         let within = deadline.saturating_sub(started.elapsed()).max(Duration::from_secs(5));

@@ -3,7 +3,6 @@
 mod books;
 mod cluster_stage;
 mod decide;
-mod detect;
 mod finish;
 mod order;
 mod run;
@@ -11,7 +10,6 @@ mod signals;
 mod stage;
 
 pub use cluster_stage::ClusterStage;
-pub use detect::detect;
 pub use order::{Ended, Keep, Leftover, RunOrder, SessionError};
 pub use run::run;
 pub use signals::Signals;
