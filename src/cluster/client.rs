@@ -42,6 +42,8 @@ struct Inner {
     /// The kubeconfig's files, for commands of the platform; empty where there is none.
     kubeconfig: String,
     request_timeout: Duration,
+    /// As whom the harness acts (`--as`), where not as itself.
+    acting_as: Option<String>,
     discovery: OnceCell<Arc<Discovery>>,
 }
 
@@ -122,19 +124,7 @@ impl Cluster {
                 .map_err(|error| ClusterError::Kubeconfig { place: place(), source: Box::new(error) })
         };
         let (client, raw) = (build(true)?, build(false)?);
-        Ok(Self::from_clients(provider, context, server, kubeconfig, client, raw, request_timeout))
-    }
-
-    /// From clients that are there already; how tests put a mock in.
-    pub(super) fn from_clients(
-        provider: Arc<dyn Provider>,
-        context: String,
-        server: String,
-        kubeconfig: String,
-        client: Client,
-        raw: Client,
-        request_timeout: Duration,
-    ) -> Self {
+        let acting_as = config.auth_info.impersonate.clone();
         let inner = Inner {
             provider,
             context,
@@ -143,6 +133,25 @@ impl Cluster {
             raw,
             kubeconfig,
             request_timeout,
+            acting_as,
+            discovery: OnceCell::new(),
+        };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// From a client that is there already; how tests put a mock in.
+    #[cfg(test)]
+    pub(crate) fn of_mock(client: Client, request_timeout: Duration) -> Self {
+        let client = with_timeout(client, request_timeout);
+        let inner = Inner {
+            provider: Arc::new(super::provider::KubeconfigProvider),
+            context: "mock".to_owned(),
+            server: "https://mock".to_owned(),
+            raw: client.clone(),
+            client,
+            kubeconfig: String::new(),
+            request_timeout,
+            acting_as: None,
             discovery: OnceCell::new(),
         };
         Self { inner: Arc::new(inner) }
@@ -161,6 +170,14 @@ impl Cluster {
     /// A client without retries that acts as somebody else. It shares connections and credentials with
     /// [`Cluster::raw`], so that hundreds of identities cost nothing.
     pub fn impersonate(&self, who: &Impersonation) -> Result<Client, ClusterError> {
+        if let Some(other) = &self.inner.acting_as {
+            // The API server looks at one user only: the tenant's request would go out as that other one.
+            return Err(ClusterError::Api {
+                doing: format!("act as `{}`", who.user),
+                code: 0,
+                message: format!("this run acts as `{other}` (`--as`) already, and that does not nest"),
+            });
+        }
         let header = |text: &str| {
             HeaderValue::from_str(text).map_err(|_| ClusterError::Api {
                 doing: format!("act as `{text}`"),

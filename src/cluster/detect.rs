@@ -37,12 +37,14 @@ impl CapabilityCheck {
     /// What is wrong, if claim and cluster disagree.
     pub fn disagreement(&self) -> Option<String> {
         match (self.claimed, self.detected) {
-            (true, Some(false)) => {
-                Some(format!("the profile claims `{}`, but the cluster lacks it: {}", self.capability, self.probe))
-            }
-            (false, Some(true)) => {
-                Some(format!("the cluster has `{}`, which the profile does not claim: {}", self.capability, self.probe))
-            }
+            (true, Some(false)) => Some(format!(
+                "the profile claims `{}`, but the cluster lacks it: {}",
+                self.capability, self.probe
+            )),
+            (false, Some(true)) => Some(format!(
+                "the cluster has `{}`, which the profile does not claim: {}",
+                self.capability, self.probe
+            )),
             _ => None,
         }
     }
@@ -69,15 +71,17 @@ pub async fn detect(
     make_namespace(cluster, ownership, &namespace).await?;
     let found = look(cluster, platform, ownership, &namespace).await;
     // Removed in any case; what has happened before counts more than what happens now.
-    let removed = remove_namespace(cluster, &namespace, platform.spec.deadlines.namespace_removed.get()).await;
+    let removed =
+        remove_namespace(cluster, &namespace, platform.spec.deadlines.namespace_removed.get()).await;
     let mut found = found?;
     removed?;
 
     Ok(Capability::ALL
         .into_iter()
         .map(|capability| {
-            let (detected, probe) =
-                found.remove(&capability).unwrap_or_else(|| (None, "nothing probes it without pods".to_owned()));
+            let (detected, probe) = found
+                .remove(&capability)
+                .unwrap_or_else(|| (None, "nothing probes it without pods".to_owned()));
             CapabilityCheck { capability, claimed: platform.claims(capability), detected, probe }
         })
         .collect())
@@ -92,19 +96,21 @@ async fn look(
     namespace: &str,
 ) -> Result<Found, ClusterError> {
     let mut found = Found::new();
-    let (limits, quota, pods) = (
-        limit_range(ownership),
-        quota(ownership),
-        async {
-            let accounts: Api<ServiceAccount> = Api::namespaced(cluster.client(), namespace);
-            let what = format!("the default service account of {namespace}");
-            let within = platform.spec.deadlines.tenant_ready.get();
-            wait_for(cluster, accounts, "default", &what, within, |account| account.is_some(), |_| {
-                "it is not there".to_owned()
-            })
-            .await
-        },
-    );
+    let (limits, quota, pods) = (limit_range(ownership), quota(ownership), async {
+        let accounts: Api<ServiceAccount> = Api::namespaced(cluster.client(), namespace);
+        let what = format!("the default service account of {namespace}");
+        let within = platform.spec.deadlines.tenant_ready.get();
+        wait_for(
+            cluster,
+            accounts,
+            "default",
+            &what,
+            within,
+            |account| account.is_some(),
+            |_| "it is not there".to_owned(),
+        )
+        .await
+    });
     create(cluster, namespace, &limits).await?;
     create(cluster, namespace, &quota).await?;
     pods.await?;
@@ -232,9 +238,10 @@ async fn pod_security(cluster: &Cluster, namespace: &str) -> Result<(Option<bool
     let refused = dry_run_pod(cluster, namespace, privileged).await?;
     let (control, tried) = (verdict(&admitted), verdict(&refused));
     Ok(match (control.kind(), tried.kind()) {
-        (VerdictKind::Open, VerdictKind::AdmissionDenied) => {
-            (Some(true), format!("a privileged pod in a restricted namespace: {tried}; a compliant one is admitted"))
-        }
+        (VerdictKind::Open, VerdictKind::AdmissionDenied) => (
+            Some(true),
+            format!("a privileged pod in a restricted namespace: {tried}; a compliant one is admitted"),
+        ),
         (VerdictKind::Open, VerdictKind::Open) => {
             (Some(false), "a privileged pod is admitted to a namespace labelled restricted".to_owned())
         }
@@ -251,7 +258,9 @@ async fn limit_defaults(cluster: &Cluster, namespace: &str) -> Result<(Option<bo
                 .and_then(|container| container.resources?.requests?.get("cpu").cloned())
                 .map(|quantity| quantity.0);
             match given.as_deref() {
-                Some("7m") => (Some(true), "a pod without resources gets the limit range's default".to_owned()),
+                Some("7m") => {
+                    (Some(true), "a pod without resources gets the limit range's default".to_owned())
+                }
                 other => {
                     let seen = other.unwrap_or("nothing");
                     (Some(false), format!("a pod without resources gets {seen} in place of a default of 7m"))
@@ -301,7 +310,10 @@ async fn quota_refuses(
 async fn admission_policy(cluster: &Cluster) -> Result<(Option<bool>, String), ClusterError> {
     let discovery = cluster.discovery().await?;
     let served = discovery.get("admissionregistration.k8s.io").is_some_and(|group| {
-        group.versioned_resources("v1").iter().any(|(resource, _)| resource.kind == "ValidatingAdmissionPolicy")
+        group
+            .versioned_resources("v1")
+            .iter()
+            .any(|(resource, _)| resource.kind == "ValidatingAdmissionPolicy")
     });
     let words = if served { "is served" } else { "is not served" };
     Ok((Some(served), format!("admissionregistration.k8s.io/v1 ValidatingAdmissionPolicy {words}")))
@@ -311,10 +323,9 @@ async fn dns(cluster: &Cluster, platform: &Platform) -> Result<(Option<bool>, St
     let dns = &platform.spec.network.dns;
     let slices: Api<EndpointSlice> = Api::namespaced(cluster.client(), &dns.namespace);
     let parameters = ListParams::default().labels(&format!("kubernetes.io/service-name={}", dns.service));
-    let list = slices
-        .list(&parameters)
-        .await
-        .map_err(|error| cluster.error(format!("list the endpoints of {}/{}", dns.namespace, dns.service), error))?;
+    let list = slices.list(&parameters).await.map_err(|error| {
+        cluster.error(format!("list the endpoints of {}/{}", dns.namespace, dns.service), error)
+    })?;
     let ready = list
         .items
         .iter()
@@ -333,18 +344,25 @@ async fn multi_node(cluster: &Cluster) -> Result<(Option<bool>, String), Cluster
 }
 
 async fn impersonation(cluster: &Cluster) -> Result<(Option<bool>, String), ClusterError> {
-    let who = Impersonation { user: "plimsoll-detect".to_owned(), groups: vec!["plimsoll-detect".to_owned()] };
+    let who =
+        Impersonation { user: "plimsoll-detect".to_owned(), groups: vec!["plimsoll-detect".to_owned()] };
     let client: Client = cluster.impersonate(&who)?;
     let reviews: Api<SelfSubjectReview> = Api::all(client);
     Ok(match reviews.create(&PostParams::default(), &SelfSubjectReview::default()).await {
         Ok(review) => {
-            let seen =
-                review.status.and_then(|status| status.user_info).and_then(|user| user.username).unwrap_or_default();
+            let seen = review
+                .status
+                .and_then(|status| status.user_info)
+                .and_then(|user| user.username)
+                .unwrap_or_default();
             (Some(seen == who.user), format!("acting as `{}`, the API server sees `{seen}`", who.user))
         }
         Err(error) => {
             let tried = verdict(&Err::<(), _>(error));
-            (Some(false).filter(|_| tried.kind() == VerdictKind::Forbidden), format!("acting as `{}`: {tried}", who.user))
+            (
+                Some(false).filter(|_| tried.kind() == VerdictKind::Forbidden),
+                format!("acting as `{}`: {tried}", who.user),
+            )
         }
     })
 }

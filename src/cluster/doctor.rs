@@ -1,8 +1,8 @@
 //! What a cluster lacks for which suite.
 
 use super::{
-    CapabilityCheck, ClockSkew, Cluster, ClusterError, NodeInfo, Ownership, RightsCheck, ServerInfo, check_rights,
-    detect,
+    CapabilityCheck, ClockSkew, Cluster, ClusterError, NodeInfo, Ownership, RightsCheck, ServerInfo,
+    check_rights, detect,
 };
 use crate::profile::{Capability, Platform, Timespan};
 
@@ -85,7 +85,11 @@ pub async fn doctor(
     findings.extend(rights_findings(&rights));
     findings.extend(capabilities.iter().map(capability_finding));
     if capabilities.is_empty() {
-        let why = if mutating { "rights are lacking" } else { "the profile does not allow to change anything here" };
+        let why = if mutating {
+            "rights are lacking"
+        } else {
+            "the profile does not allow to change anything here"
+        };
         findings.push(Finding {
             level: FindingLevel::Notice,
             topic: "capability",
@@ -103,17 +107,18 @@ fn fine(topic: &'static str, message: String) -> Finding {
 }
 
 fn server_finding(server: &ServerInfo) -> Finding {
-    let minor = server
-        .version
-        .trim_start_matches('v')
-        .split('.')
-        .nth(1)
-        .and_then(|minor| minor.trim_end_matches(|sign: char| !sign.is_ascii_digit()).parse::<u32>().ok());
+    let minor =
+        server.version.trim_start_matches('v').split('.').nth(1).and_then(|minor| {
+            minor.trim_end_matches(|sign: char| !sign.is_ascii_digit()).parse::<u32>().ok()
+        });
     match minor {
         Some(minor) if minor < 30 => Finding {
             level: FindingLevel::Lacking,
             topic: "server",
-            message: format!("Kubernetes {} is older than 1.30, which is the oldest that is supported", server.version),
+            message: format!(
+                "Kubernetes {} is older than 1.30, which is the oldest that is supported",
+                server.version
+            ),
             suites: Vec::new(),
             hint: None,
         },

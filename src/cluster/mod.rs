@@ -9,6 +9,8 @@ mod doctor;
 mod error;
 mod labels;
 pub(crate) mod listing;
+#[cfg(test)]
+mod mock_tests;
 mod objects;
 mod pods;
 mod provider;

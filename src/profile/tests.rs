@@ -9,7 +9,8 @@ use super::*;
 const EXAMPLE: &str = include_str!("../../profiles/example.yaml");
 
 fn example() -> LoadedPlatform {
-    load_str("profiles/example.yaml", EXAMPLE, Path::new("profiles")).unwrap_or_else(|error| panic!("{error}"))
+    load_str("profiles/example.yaml", EXAMPLE, Path::new("profiles"))
+        .unwrap_or_else(|error| panic!("{error}"))
 }
 
 /// What a user sees of a profile with one thing changed.
@@ -41,11 +42,14 @@ fn both_profiles_hold_against_the_schema() {
     let validator = jsonschema::validator_for(&schema).unwrap();
     for text in [EXAMPLE, LAB_PROFILE] {
         let value: serde_json::Value = serde_saphyr::from_str(text).unwrap();
-        let errors: Vec<String> =
-            validator.iter_errors(&value).map(|error| format!("{}: {error}", error.instance_path())).collect();
+        let errors: Vec<String> = validator
+            .iter_errors(&value)
+            .map(|error| format!("{}: {error}", error.instance_path()))
+            .collect();
         assert!(errors.is_empty(), "{errors:#?}");
     }
-    let wrong: serde_json::Value = serde_saphyr::from_str(&EXAMPLE.replace("riskCeiling", "riskCieling")).unwrap();
+    let wrong: serde_json::Value =
+        serde_saphyr::from_str(&EXAMPLE.replace("riskCeiling", "riskCieling")).unwrap();
     assert!(!validator.is_valid(&wrong));
 }
 
@@ -67,13 +71,22 @@ fn wrong_keys_and_values_are_shown_at_their_place() {
     insta::assert_snapshot!("wrong duration", diagnostic("podReady: 60s", "podReady: soon"));
     insta::assert_snapshot!("not yaml", diagnostic("allowedContexts:", "allowedContexts: ["));
     insta::assert_snapshot!("wrong version", diagnostic("plimsoll.dev/v1alpha1", "plimsoll.dev/v1"));
-    insta::assert_snapshot!("two adapters", diagnostic("        env: {COST", "      existing: {tenants: []}\n        env: {COST"));
-    insta::assert_snapshot!("twice", diagnostic("  expendable: false", "  expendable: false\n  expendable: true"));
+    insta::assert_snapshot!(
+        "two adapters",
+        diagnostic("        env: {COST", "      existing: {tenants: []}\n        env: {COST")
+    );
+    insta::assert_snapshot!(
+        "twice",
+        diagnostic("  expendable: false", "  expendable: false\n  expendable: true")
+    );
 }
 
 #[test]
 fn parts_that_do_not_fit_together_are_shown_at_their_place() {
-    insta::assert_snapshot!("placeholder", diagnostic("namespaces: [\"${tenant}\"]", "namespaces: [\"${tennant}\"]"));
+    insta::assert_snapshot!(
+        "placeholder",
+        diagnostic("namespaces: [\"${tenant}\"]", "namespaces: [\"${tennant}\"]")
+    );
     insta::assert_snapshot!(
         "same identity for all",
         diagnostic(
@@ -85,7 +98,13 @@ fn parts_that_do_not_fit_together_are_shown_at_their_place() {
     insta::assert_snapshot!("quantity", diagnostic("requests.memory: 16Gi", "requests.memory: 16GB"));
     insta::assert_snapshot!("verb", diagnostic("verbs: [get, list, watch]", "verbs: [get, lst]"));
     insta::assert_snapshot!("deadlines", diagnostic("podReady: 60s", "podReady: 10m"));
-    insta::assert_snapshot!("waiver", diagnostic("- requirement: NET-07\n      # scenario: network/open-connections/*      in place of the requirement\n      reason:", "- reason:"));
+    insta::assert_snapshot!(
+        "waiver",
+        diagnostic(
+            "- requirement: NET-07\n      # scenario: network/open-connections/*      in place of the requirement\n      reason:",
+            "- reason:"
+        )
+    );
     insta::assert_snapshot!("waiver of all", diagnostic("requirement: NET-07", "scenario: \"*\""));
 }
 

@@ -18,6 +18,6 @@ pub use pool::{CloseReport, Removal, TenantLease, TenantPool};
 pub use settings::{AgentImage, PoolSettings};
 pub use spec::{TenantSpec, Workload};
 pub use workload::{
-    AGENT_BINARY, AGENT_CONTAINER, DeclaredPath, Deployed, DeployedPod, DeployedService, Protocol,
-    TIER_LABEL, Tier, WORKLOAD_LABEL, agent_pod,
+    DeclaredPath, Deployed, DeployedPod, DeployedService, Protocol, TIER_LABEL, Tier, WORKLOAD_LABEL,
+    agent_pod,
 };

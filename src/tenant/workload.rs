@@ -15,15 +15,12 @@ use super::placement::Placement;
 use super::{PoolSettings, Tenant, TenantError};
 use crate::cluster::{self, Cluster, ImageDelivery, Ownership};
 use crate::engine::TenantRole;
+use crate::probe::AgentPod;
 
 /// Says which tier a pod is of.
 pub const TIER_LABEL: &str = "plimsoll.dev/tier";
 /// Says that a pod belongs to the workload, and not to a single scenario.
 pub const WORKLOAD_LABEL: &str = "plimsoll.dev/workload";
-/// The name of the agent's container.
-pub const AGENT_CONTAINER: &str = "agent";
-/// The agent's program in its image.
-pub const AGENT_BINARY: &str = "/plimsoll-agent";
 
 /// The port of the declared paths.
 const DECLARED_PORT: u16 = 8080;
@@ -183,63 +180,26 @@ pub fn agent_pod(
     image: &str,
     delivery: ImageDelivery,
 ) -> Value {
-    let ports: String = ports.iter().map(u16::to_string).collect::<Vec<_>>().join(",");
-    let field =
-        |name: &str, path: &str| json!({"name": name, "valueFrom": {"fieldRef": {"fieldPath": path}}});
-    let selector = node.map_or_else(|| json!({}), |node| json!({"kubernetes.io/hostname": node}));
-    let pull = match delivery {
-        ImageDelivery::Loaded => "Never",
-        ImageDelivery::ByReference => "IfNotPresent",
+    let pod = AgentPod {
+        name: name.to_owned(),
+        tenant: tenant.to_owned(),
+        image: image.to_owned(),
+        image_pull_policy: Some(match delivery {
+            ImageDelivery::Loaded => "Never".to_owned(),
+            ImageDelivery::ByReference => "IfNotPresent".to_owned(),
+        }),
+        labels: labels.clone(),
+        tcp: ports.to_vec(),
+        udp: ports.to_vec(),
+        node: node.map(str::to_owned),
+        ..AgentPod::default()
     };
-    json!({
-        "apiVersion": "v1",
-        "kind": "Pod",
-        "metadata": {"name": name, "labels": labels},
-        "spec": {
-            // The kubelet would wait that long for a server that has nothing to save.
-            "terminationGracePeriodSeconds": 0,
-            "automountServiceAccountToken": false,
-            "enableServiceLinks": false,
-            "nodeSelector": selector,
-            "securityContext": {
-                "runAsNonRoot": true,
-                "runAsUser": 65532,
-                "runAsGroup": 65532,
-                "seccompProfile": {"type": "RuntimeDefault"},
-            },
-            "containers": [{
-                "name": AGENT_CONTAINER,
-                "image": image,
-                "imagePullPolicy": pull,
-                "command": [AGENT_BINARY],
-                "args": ["serve", "--tcp", ports, "--udp", ports],
-                "env": [
-                    {"name": "PLIMSOLL_TENANT", "value": tenant},
-                    field("PLIMSOLL_NAMESPACE", "metadata.namespace"),
-                    field("PLIMSOLL_POD", "metadata.name"),
-                    field("PLIMSOLL_NODE", "spec.nodeName"),
-                    field("PLIMSOLL_POD_IP", "status.podIP"),
-                ],
-                // Small enough for any quota, and named so that limit ranges have no say in the workload.
-                "resources": {
-                    "requests": {"cpu": "10m", "memory": "16Mi"},
-                    "limits": {"cpu": "200m", "memory": "48Mi"},
-                },
-                "securityContext": {
-                    "allowPrivilegeEscalation": false,
-                    "readOnlyRootFilesystem": true,
-                    "capabilities": {"drop": ["ALL"]},
-                },
-                // Asked inside the pod, so that readiness depends on no network policy.
-                "readinessProbe": {
-                    "exec": {"command": [AGENT_BINARY, "ready"]},
-                    "periodSeconds": 1,
-                    "timeoutSeconds": 5,
-                    "failureThreshold": 1,
-                },
-            }],
-        },
-    })
+    let mut pod = serde_json::to_value(pod.pod()).unwrap_or_default();
+    // The namespace is the request's to say.
+    if let Some(metadata) = pod["metadata"].as_object_mut() {
+        metadata.remove("namespace");
+    }
+    pod
 }
 
 /// The objects of the workload that go before its pods: services, and the declared paths as network policies.

@@ -1,7 +1,7 @@
 //! Clusters that the `kind` command makes.
 //!
-//! The command is driven as its documentation says; it has been tried against a recorded stand-in of the command
-//! only, since no container engine was at hand.
+//! The command is driven as its documentation says. It has been tried against a stand-in of the command only
+//! (`kind-stand-in.sh`), since no container engine was at hand.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};

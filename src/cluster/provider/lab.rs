@@ -3,39 +3,43 @@
 use std::path::{Path, PathBuf};
 
 use futures::future::{BoxFuture, FutureExt as _};
+use plimsoll_lab::LabError;
 
 use super::{ImageDelivery, Provider};
 use crate::cluster::ClusterError;
 
 /// A lab that is up.
 #[derive(Debug)]
-pub struct Lab {
-    name: String,
-    kubeconfig: PathBuf,
-}
+pub struct Lab(plimsoll_lab::Lab);
 
 impl Lab {
-    /// The lab of that name.
+    /// The lab of that name, if it is up.
     pub fn find(name: &str) -> Result<Self, ClusterError> {
-        let state = std::env::var_os("XDG_STATE_HOME").map_or_else(
-            || PathBuf::from(std::env::var_os("HOME").unwrap_or_default()).join(".local/state"),
-            PathBuf::from,
-        );
-        let kubeconfig = state.join("plimsoll/labs").join(name).join("kubeconfig");
-        if !kubeconfig.is_file() {
+        let doing = || format!("find the lab `{name}`");
+        let lab = plimsoll_lab::Lab::open(name).map_err(|error| failed(doing(), &error))?;
+        if !lab.is_running() {
             return Err(ClusterError::Provider {
                 provider: "lab",
-                doing: format!("find the lab `{name}`"),
+                doing: doing(),
                 why: "it is not up".to_owned(),
                 remedy: Some(format!("start it: `plimsoll lab up --name {name}`")),
             });
         }
-        Ok(Self { name: name.to_owned(), kubeconfig })
+        Ok(Self(lab))
     }
 
     /// Its kubeconfig.
     pub fn kubeconfig(&self) -> PathBuf {
-        self.kubeconfig.clone()
+        self.0.kubeconfig_path()
+    }
+}
+
+fn failed(doing: String, error: &LabError) -> ClusterError {
+    ClusterError::Provider {
+        provider: "lab",
+        doing,
+        why: crate::cluster::api_error::chain(error),
+        remedy: Some("`plimsoll lab status` says how it is".to_owned()),
     }
 }
 
@@ -50,12 +54,9 @@ impl Provider for Lab {
 
     fn load_image<'a>(&'a self, archive: &'a Path) -> BoxFuture<'a, Result<ImageDelivery, ClusterError>> {
         async move {
-            Err(ClusterError::Provider {
-                provider: "lab",
-                doing: format!("load {} into the lab `{}`", archive.display(), self.name),
-                why: "the lab offers no image loading yet".to_owned(),
-                remedy: None,
-            })
+            let doing = || format!("load the image into the lab `{}`", self.0.name());
+            self.0.load_image(archive).await.map_err(|error| failed(doing(), &error))?;
+            Ok(ImageDelivery::Loaded)
         }
         .boxed()
     }
