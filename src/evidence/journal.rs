@@ -178,3 +178,7 @@ fn in_the_way(path: PathBuf) -> EvidenceError {
         _ => EvidenceError::Exists { path },
     }
 }
+
+#[cfg(test)]
+#[path = "journal_tests.rs"]
+pub(super) mod tests;

@@ -259,3 +259,7 @@ fn hide_secret_data(secret: &mut Map<String, Value>) {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "redact_tests.rs"]
+mod tests;

@@ -21,6 +21,8 @@ mod terminal;
 mod words;
 
 pub use format::{Format, RenderError, render};
+#[cfg(test)]
+pub(crate) use sample::SetClock;
 pub use live::{LiveOptions, LiveReporter};
 pub use model::{
     Accounting, Capability, Cluster, JournalFacts, Leftover, Model, Node, REPORT_SCHEMA, Requirement,
