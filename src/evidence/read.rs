@@ -179,7 +179,10 @@ pub fn read_bytes(bytes: &[u8]) -> ReadJournal {
             Ok(raw) => raw,
             Err(_) if !whole => break,
             Err(error) => {
-                journal.problem(Some(number), ProblemKind::Malformed, format!("not a record: {error}"));
+                // Its place is the line's: the reader of JSON counts from one again.
+                let error = error.to_string();
+                let what = error.split(" at line ").next().unwrap_or_default();
+                journal.problem(Some(number), ProblemKind::Malformed, format!("not a record: {what}"));
                 // What follows is judged against what it says itself, so that one bad line is told once.
                 prev.clear();
                 next_seq += 1;
