@@ -36,6 +36,11 @@ impl Failure {
         Self { exit, report: Some(Report::new(diagnostic)) }
     }
 
+    /// A sentence with what to do, where the exit code is known only now.
+    pub(super) fn sentence(exit: Exit, message: String, hint: Option<String>) -> Self {
+        Sentence { exit, message, cause: None, hint }.into()
+    }
+
     /// An error with its causes, and what to do where there is something.
     pub(super) fn with_hint(
         exit: Exit,

@@ -45,7 +45,7 @@ fn run() -> Exit {
         let layers = Layers::read(&cli.global, &matches)?;
         let terminal = Terminal::detect(layers.color());
         terminal.install();
-        commands::run(cli, &layers, terminal)
+        commands::dispatch(cli, &layers, terminal)
     });
     match ended {
         Ok(exit) => exit,

@@ -1,6 +1,7 @@
 //! The command line: arguments as typed (`args`), settings as resolved (`settings`), one file a command.
 
 mod access;
+mod agent_image;
 mod args;
 mod catalog;
 mod commands;

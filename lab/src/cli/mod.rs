@@ -11,3 +11,4 @@ pub use arguments::{
     StatusFormat, UpArgs,
 };
 pub use run::run;
+pub use terminal::Terminal;

@@ -10,14 +10,16 @@ use crate::progress::Progress;
 
 /// Shows the progress on standard error.
 #[derive(Debug)]
-pub(super) struct Terminal {
+pub struct Terminal {
     started: Instant,
     line: Option<ProgressBar>,
     steps: Mutex<Vec<(String, Instant)>>,
 }
 
 impl Terminal {
-    pub(super) fn new() -> Self {
+    /// Starts to count the time.
+    #[allow(clippy::new_without_default, reason = "it draws on the terminal: that is no default")]
+    pub fn new() -> Self {
         let line = std::io::stderr().is_terminal().then(|| {
             let line = ProgressBar::new_spinner();
             if let Ok(style) = ProgressStyle::with_template("{spinner} {wide_msg} {elapsed:>5}") {
@@ -30,12 +32,12 @@ impl Terminal {
     }
 
     /// How long it has taken so far.
-    pub(super) fn elapsed(&self) -> Duration {
+    pub fn elapsed(&self) -> Duration {
         self.started.elapsed()
     }
 
     /// Takes the moving line away.
-    pub(super) fn finish(&self) {
+    pub fn finish(&self) {
         if let Some(line) = &self.line {
             line.finish_and_clear();
         }

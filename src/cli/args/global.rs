@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use super::{
-    CleanupArgs, ColorChoice, CompletionArgs, ConfigArgs, DoctorArgs, ExplainArgs, LintArgs, ListArgs,
-    ManArgs, PlanArgs, ReportArgs, RunArgs, SchemaArgs, VerifyArgs, VersionArgs,
+    CleanupArgs, ColorChoice, CompletionArgs, ConfigArgs, DoctorArgs, ExplainArgs, ImageArgs, LintArgs,
+    ListArgs, ManArgs, PlanArgs, ReportArgs, RunArgs, SchemaArgs, VerifyArgs, VersionArgs,
 };
 use crate::exit::Exit;
 
@@ -85,6 +85,14 @@ pub enum Command {
     /// Only objects with Plimsoll's own labels are touched: without `--run` or `--all`, those whose time of
     /// expiry has passed.
     Cleanup(CleanupArgs),
+    /// Start and stop a real Kubernetes on this machine
+    #[command(subcommand)]
+    Lab(plimsoll_lab::cli::LabCommand),
+    /// Write the agent's image to a file, for a registry of your own
+    ///
+    /// The lab and kind get the image by themselves. Nodes of other clusters pull it: push it to a registry that
+    /// they reach, and name it with `plimsoll run --agent-image`. The reference is printed.
+    Image(ImageArgs),
     /// Print the JSON schema of a file format
     Schema(SchemaArgs),
     /// Show the settings in force, each with where it comes from

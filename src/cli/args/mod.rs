@@ -15,7 +15,7 @@ pub(super) use inspect::{CleanupArgs, DoctorArgs, ExplainArgs, LintArgs, ListArg
 pub(super) use run::{Keep, RunArgs};
 pub(super) use select::SelectArgs;
 pub(super) use tools::{
-    CompletionArgs, ConfigArgs, ManArgs, PlaceArgs, ReportArgs, SchemaArgs, SchemaWhat, VerifyArgs,
-    VersionArgs,
+    CompletionArgs, ConfigArgs, ImageArgs, ManArgs, PlaceArgs, ReportArgs, SchemaArgs, SchemaWhat,
+    VerifyArgs, VersionArgs,
 };
 pub(super) use values::{ClusterName, ColorChoice, OutputFormat, ReportForm, ReportTarget};

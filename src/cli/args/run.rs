@@ -40,6 +40,10 @@ pub struct RunArgs {
     pub(crate) report: Vec<ReportTarget>,
     #[command(flatten)]
     pub(crate) place: PlaceArgs,
+    /// The agent's image, where the cluster's nodes pull images (`plimsoll image` writes it)
+    #[arg(long, value_name = "REFERENCE", env = "PLIMSOLL_AGENT_IMAGE", hide_env_values = true)]
+    #[arg(help_heading = "Run options")]
+    pub(crate) agent_image: Option<String>,
     /// Seed of everything random, as printed by an earlier run
     #[arg(long, value_name = "NUMBER", help_heading = "Run options")]
     pub(crate) seed: Option<u64>,

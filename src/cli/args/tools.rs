@@ -97,6 +97,14 @@ pub struct ConfigArgs {
     pub(crate) output: OutputFormat,
 }
 
+/// Arguments of `plimsoll image`.
+#[derive(Args, Clone, Debug)]
+pub struct ImageArgs {
+    /// The archive to write, as `docker load`, `skopeo` and `crane` read it
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+}
+
 /// Arguments of `plimsoll completion`.
 #[derive(Args, Clone, Debug)]
 pub struct CompletionArgs {

@@ -1,6 +1,9 @@
 //! From a command as typed to its file.
 
-use super::{cleanup, completion, config, explain, lint, list, man, plan, report, schema, verify, version};
+use super::{
+    cleanup, completion, config, doctor, explain, image, lab, lint, list, man, plan, report, run, schema,
+    verify, version,
+};
 use crate::cli::args::{Cli, Command};
 use crate::cli::failure::Failure;
 use crate::cli::settings::Layers;
@@ -8,7 +11,7 @@ use crate::cli::terminal::Terminal;
 use crate::exit::Exit;
 
 /// Runs the command.
-pub(in crate::cli) fn run(cli: Cli, layers: &Layers, terminal: Terminal) -> Result<Exit, Failure> {
+pub(in crate::cli) fn dispatch(cli: Cli, layers: &Layers, terminal: Terminal) -> Result<Exit, Failure> {
     match cli.command {
         Command::Plan(args) => plan::run(&args, layers, terminal),
         Command::List(args) => list::run(&args, layers),
@@ -22,6 +25,9 @@ pub(in crate::cli) fn run(cli: Cli, layers: &Layers, terminal: Terminal) -> Resu
         Command::Completion(args) => completion::run(&args),
         Command::Man(args) => man::run(&args),
         Command::Version(args) => version::run(&args),
-        _ => Err(Failure::usage("this command is not part of this build yet").into()),
+        Command::Doctor(args) => doctor::run(&args, layers, terminal),
+        Command::Lab(command) => lab::run(command),
+        Command::Image(args) => image::run(&args),
+        Command::Run(args) => run::run(&args, layers, terminal, cli.global.quiet),
     }
 }

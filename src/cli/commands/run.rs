@@ -1,0 +1,150 @@
+//! `plimsoll run`.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::lab;
+use crate::bdd;
+use crate::cli::args::{Keep, ReportForm, ReportTarget, RunArgs};
+use crate::cli::failure::Failure;
+use crate::cli::main::block_on;
+use crate::cli::settings::Layers;
+use crate::cli::terminal::Terminal;
+use crate::cli::{access, agent_image, catalog, output, place, recorded};
+use crate::cluster::{RunId, Target};
+use crate::engine::Signal;
+use crate::evidence::{self, Bundle, Journal};
+use crate::exit::Exit;
+use crate::report::{Format, LiveOptions, LiveReporter, Model};
+use crate::session::{self, ClusterStage, Ended, RunOrder, Signals};
+
+/// Runs what is selected, and says where the evidence lies.
+pub(super) fn run(args: &RunArgs, layers: &Layers, terminal: Terminal, quiet: bool) -> Result<Exit, Failure> {
+    // Everything that can be refused is refused here, before anything is touched.
+    let platform = catalog::platform(&layers.profile(args.profile.profile.clone()))?;
+    let all = catalog::load(&layers.features(args.select.features.clone()).value)?;
+    let plan = catalog::plan(&all, catalog::selection(&args.select, layers), &platform, terminal)?;
+    let target = access::target(&args.access, layers)?;
+    let runs = place::writable(&layers.reports_dir(args.place.reports_dir.clone()))?;
+    let jobs = layers.jobs(args.jobs).value.map_or(RunOrder::CONCURRENCY, usize::from);
+    let image = agent_image::choose(&target, args.agent_image.as_deref())?;
+    let (later, reports) = split(&args.report);
+    let id = RunId::random();
+    let platform = Arc::new(platform);
+    let order = RunOrder {
+        id: id.clone(),
+        command: command_line(),
+        platform: Arc::clone(&platform),
+        features: all.gherkin(&plan),
+        plan,
+        steps: bdd::step_definitions(),
+        seed: args.seed.unwrap_or_else(rand::random),
+        concurrency: jobs,
+        keep: match args.keep.unwrap_or_default() {
+            Keep::Never => session::Keep::Never,
+            Keep::Failed => session::Keep::Failed,
+            Keep::Always => session::Keep::Always,
+        },
+        runs: runs.clone(),
+        reports,
+        requirements: recorded::requirement_infos(all.requirements()),
+        live: (!quiet).then(|| live(terminal)),
+    };
+    block_on(async {
+        let options = access::options(&args.access, terminal, true);
+        let mut signals = Signals::of_process()
+            .map_err(|error| Failure::trouble("cannot listen to signals").because(error))?;
+        if let Target::Lab { name } = &target {
+            tokio::select! {
+                up = lab::ensure(name, quiet) => up?,
+                signal = signals.next() => {
+                    // Nothing of the run exists yet; the lab's own processes end with us or stay whole.
+                    return Ok(match signal {
+                        Signal::Interrupt => Exit::Interrupted,
+                        Signal::Terminate => Exit::Terminated,
+                    });
+                }
+            }
+        }
+        let cluster =
+            crate::cluster::connect(&target, &platform.platform, &options).await.map_err(access::refused)?;
+        let mut stage = ClusterStage::new(cluster, Arc::clone(&platform), image);
+        let ended = session::run(order, &mut stage, &mut signals)
+            .await
+            .map_err(|error| Failure::diagnostic(Exit::Usage, error))?;
+        finish(&ended, &runs, &id, &later, terminal, quiet)
+    })
+}
+
+/// What is left to do once a run has ended: the summary, the link to the last run, and where things lie.
+fn finish(
+    ended: &Ended,
+    runs: &Path,
+    id: &RunId,
+    later: &[ReportTarget],
+    terminal: Terminal,
+    quiet: bool,
+) -> Result<Exit, Failure> {
+    for trouble in &ended.troubles {
+        eprintln!("warning: {trouble}");
+    }
+    if let Err(error) = place::point_latest(runs, id.as_str()) {
+        eprintln!("warning: cannot point {} to this run: {error}", runs.join(place::LATEST).display());
+    }
+    let journal = ended.directory.join(Journal::FILE);
+    let model = recorded::model(&evidence::read(&journal).map_err(recorded::unreadable)?)?;
+    let mut exit = ended.exit;
+    for target in later {
+        if let Err(failure) = super::report::write(target, &model, &journal, terminal) {
+            // The verdict stands in the journal; a report that cannot be written must not hide it.
+            let found = failure.report();
+            exit = if exit == Exit::Conformant { found } else { exit };
+        }
+    }
+    let to_stdout = later.iter().any(|target| target.path.is_none());
+    if !quiet && !to_stdout {
+        output::print(&crate::report::render_terminal(&model, terminal.stdout_color))?;
+    }
+    where_it_lies(ended, &model);
+    Ok(exit)
+}
+
+/// Where the evidence lies: the last lines of a run.
+fn where_it_lies(ended: &Ended, model: &Model) {
+    let directory = ended.directory.canonicalize().unwrap_or_else(|_| ended.directory.clone());
+    let file = |name: &str| directory.join(name).display().to_string();
+    eprintln!("report    {}", file(Format::Html.file_name()));
+    eprintln!("evidence  {}", file(Bundle::FILE));
+    if !model.leftovers.is_empty() {
+        eprintln!("left over plimsoll cleanup --run {}", model.run.id);
+    }
+}
+
+/// How the run is shown while it goes.
+fn live(terminal: Terminal) -> LiveReporter {
+    let options =
+        LiveOptions { color: terminal.stderr_color, progress: terminal.interactive, ..LiveOptions::detect() };
+    LiveReporter::new(options, Box::new(std::io::stderr()))
+}
+
+/// Reports that are written after the run, by us, and those that the run writes itself.
+fn split(targets: &[ReportTarget]) -> (Vec<ReportTarget>, Vec<(Format, PathBuf)>) {
+    let mut later = Vec::new();
+    let mut own = Vec::new();
+    for target in targets {
+        match (target.form, &target.path) {
+            (ReportForm::Rendered(format), Some(path)) => own.push((format, path.clone())),
+            _ => later.push(target.clone()),
+        }
+    }
+    (later, own)
+}
+
+/// The command as typed, for the report. None of our arguments takes a secret.
+fn command_line() -> Vec<String> {
+    let mut words = std::env::args_os().map(|word| word.to_string_lossy().into_owned());
+    let mut command = vec!["plimsoll".to_owned()];
+    words.next();
+    command.extend(words);
+    command
+}
