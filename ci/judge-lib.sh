@@ -4,7 +4,7 @@
 
 # shellcheck disable=SC2154 # from ci/lib.sh
 judges="$root/target/judges"
-plimsoll="${CARGO_TARGET_DIR:-$root/target}/debug/plimsoll"
+plimsoll=${PLIMSOLL:-${CARGO_TARGET_DIR:-$root/target}/debug/plimsoll}
 mkdir -p "$judges"
 
 # Sets kubeconfig: that of a cluster which somebody else keeps, or of a lab of our own that goes with the script.

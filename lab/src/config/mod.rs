@@ -6,7 +6,7 @@ mod node;
 
 pub(crate) use control_plane::ControlPlane;
 pub(crate) use kubeconfig::kubeconfig;
-pub(crate) use node::{CONTAINERD_SOCKET, NodeConfig};
+pub(crate) use node::{CONTAINERD_SOCKET, NETPOL_PLUGIN, NETPOL_SOCKET, NodeConfig};
 
 use crate::error::{LabError, Result};
 

@@ -7,6 +7,7 @@ use super::{Rendered, yaml};
 use crate::address;
 use crate::component::PAUSE_IMAGE;
 use crate::error::Result;
+use crate::netpol;
 
 /// Renders the configuration of one node.
 #[derive(Debug, Clone)]
@@ -24,6 +25,12 @@ pub(crate) struct NodeConfig<'a> {
     /// The program that runs containers.
     pub(crate) runtime: &'a str,
 }
+
+/// Where the policy dataplane learns of new pods, in the node.
+pub(crate) const NETPOL_SOCKET: &str = "/run/plimsoll/netpol.sock";
+
+/// The CNI plugin that announces new pods to the policy dataplane, in the node's `/opt/cni/bin`.
+pub(crate) const NETPOL_PLUGIN: &str = "plimsoll-netpol";
 
 /// Where containerd answers, in the node.
 pub(crate) const CONTAINERD_SOCKET: &str = "/run/containerd/containerd.sock";
@@ -176,6 +183,8 @@ disabled_plugins = [
                     },
                 },
                 { "type": "portmap", "capabilities": { "portMappings": true }, "backend": "nftables" },
+                // Last, since it waits until the pod's rules are in.
+                netpol::plugin_configuration(NETPOL_PLUGIN, Path::new(NETPOL_SOCKET)),
             ],
         });
         serde_json::to_string_pretty(&network)

@@ -27,6 +27,8 @@ pub(crate) enum Role {
     Node { root: PathBuf, node: String },
     /// The NetworkPolicy dataplane of a node.
     Netpol { node: String, kubeconfig: PathBuf, pods: String, status: PathBuf },
+    /// Its CNI plugin, run by containerd for every pod.
+    NetpolPlugin,
 }
 
 impl Role {
@@ -51,6 +53,7 @@ impl Role {
             Self::Netpol { node, kubeconfig, pods, status } => {
                 vec!["netpol".into(), node.into(), kubeconfig.into(), pods.into(), status.into()]
             }
+            Self::NetpolPlugin => vec!["netpol-plugin".into()],
         }
     }
 
@@ -74,11 +77,12 @@ impl Role {
                 pods: text(word()?)?,
                 status: word()?.into(),
             },
+            "netpol-plugin" => Self::NetpolPlugin,
             _ => return None,
         })
     }
 
-    fn run(self) -> Result<()> {
+    fn run(self) -> Result<ExitCode> {
         match self {
             Self::Supervisor { root, lock } => supervisor::run(&root, &lock),
             Self::InitLab { root, parent } => init::lab(&root, parent),
@@ -89,7 +93,13 @@ impl Role {
             Self::Netpol { node, kubeconfig, pods, status } => {
                 runtime()?.block_on(node::netpol(node, kubeconfig, &pods, status))
             }
+            Self::NetpolPlugin => {
+                let variable = |name: &str| std::env::var(name).ok();
+                let status = crate::netpol::plugin(variable, std::io::stdin(), std::io::stdout());
+                return Ok(ExitCode::from(status));
+            }
         }
+        .map(|()| ExitCode::SUCCESS)
     }
 }
 
@@ -109,7 +119,7 @@ pub fn dispatch() -> Option<ExitCode> {
         .ok_or_else(|| LabError::Usage(format!("{HIDDEN_ARGUMENT} is for the lab's own processes")))
         .and_then(Role::run);
     Some(match outcome {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             tracing::error!("{error}");
             ExitCode::from(error.exit_code())
@@ -139,6 +149,7 @@ mod tests {
             Role::NodeEnter { root: root.clone(), node: node.clone() },
             Role::InitNode { root: root.clone(), node: node.clone(), parent: 8 },
             Role::Node { root: root.clone(), node: node.clone() },
+            Role::NetpolPlugin,
             Role::Netpol { node, kubeconfig: "/k".into(), pods: "198.19.0.0/24".into(), status: "/s".into() },
         ] {
             assert_eq!(Role::parse(role.arguments().into_iter()), Some(role));

@@ -1,6 +1,7 @@
 //! A node, inside of its own namespaces: keeps its programs running and does what the control plane's process asks.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::Arc;
@@ -16,7 +17,7 @@ use super::unit::{UnitSpec, Units};
 use super::{Role, network};
 use crate::address;
 use crate::component::IMAGE_ARCHIVE;
-use crate::config::{CONTAINERD_SOCKET, NodeConfig};
+use crate::config::{CONTAINERD_SOCKET, NETPOL_PLUGIN, NETPOL_SOCKET, NodeConfig};
 use crate::error::{Context as _, LabError, Result};
 use crate::netpol::NetpolOptions;
 use crate::paths::{LabPaths, create_dir, write};
@@ -109,6 +110,7 @@ impl Node {
             let network = std::fs::read(config.join(NodeConfig::CNI))
                 .context(|| "reading the network's configuration")?;
             write(Path::new("/etc/cni/net.d/10-lab.conflist"), network)?;
+            netpol_plugin()?;
         }
         let program =
             find_program("containerd").ok_or_else(|| LabError::component("containerd", "is not on PATH"))?;
@@ -171,11 +173,24 @@ impl Node {
     }
 }
 
+/// Installs the CNI plugin of the policy dataplane. It is this very program, which the first process of the node runs
+/// too: so it is found whatever has become of its file.
+fn netpol_plugin() -> Result<()> {
+    let plugin = Path::new("/opt/cni/bin").join(NETPOL_PLUGIN);
+    let words: Vec<String> =
+        Role::NetpolPlugin.arguments().into_iter().map(|word| word.to_string_lossy().into_owned()).collect();
+    let script = format!("#!/bin/sh\nexec /proc/1/exe {} {}\n", super::HIDDEN_ARGUMENT, words.join(" "));
+    write(&plugin, script)?;
+    std::fs::set_permissions(&plugin, std::fs::Permissions::from_mode(0o755))
+        .context(|| format!("making {} executable", plugin.display()))
+}
+
 /// Runs the NetworkPolicy dataplane of a node.
 pub(super) async fn netpol(node: String, kubeconfig: PathBuf, pods: &str, status: PathBuf) -> Result<()> {
     let range = pods.parse().map_err(|_| LabError::Usage(format!("{pods} is no range of addresses")))?;
     let mut options = NetpolOptions::new(node, kubeconfig, vec![range]);
     options.status = Some(status);
+    options.admission = Some(NETPOL_SOCKET.into());
     if let Some(nft) = find_program("nft") {
         options.nft = nft;
     }
