@@ -33,3 +33,6 @@ pub use proof::{DeniedMatrix, DenialClaim, OpenMatrix, Unproven};
 pub use stream::AgentStream;
 pub use watching::{Cadence, Phase, WatchedPath, Watching};
 pub use verdict::{Accepted, AcceptedError, Admitter, Forbidder, UnknownVerdict, Verdict, VerdictKind};
+
+#[cfg(test)]
+mod tests;
