@@ -1,13 +1,9 @@
 //! The real stage: a cluster and the tenants of the run.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, time::Duration};
 
 use serde_json::json;
-
-use tokio::task::JoinHandle;
+use tokio::{task::JoinHandle, time::Instant};
 
 use super::{Detected, Leftover, Opened, Stage, StageRun};
 use crate::{
@@ -178,27 +174,22 @@ impl Stage for ClusterStage {
         let mut answered = Instant::now();
         loop {
             tokio::time::sleep(ASK_EVERY).await;
-            match tokio::time::timeout(LOST_AFTER, self.cluster.server_info()).await {
-                Ok(Ok(_)) => answered = Instant::now(),
-                // Whoever answers is there, whatever it says.
-                Ok(Err(
-                    ClusterError::Unreachable { .. }
-                    | ClusterError::Slow { .. }
-                    | ClusterError::Credentials { .. },
-                )) if answered.elapsed() < LOST_AFTER => {}
+            let limit = answered + LOST_AFTER;
+            let why = match tokio::time::timeout_at(limit, self.cluster.server_info()).await {
                 Ok(Err(
                     error @ (ClusterError::Unreachable { .. }
                     | ClusterError::Slow { .. }
                     | ClusterError::Credentials { .. }),
-                )) => return format!("{error}, for {}s", answered.elapsed().as_secs()),
-                Ok(Err(_)) => answered = Instant::now(),
-                Err(_) => {
-                    let server = self.cluster.server();
-                    return format!(
-                        "the API server {server} has not answered for {}s",
-                        answered.elapsed().as_secs()
-                    );
+                )) => error.to_string(),
+                // Whoever answers is there, whatever it says.
+                Ok(_) => {
+                    answered = Instant::now();
+                    continue;
                 }
+                Err(_) => format!("the API server {} does not answer", self.cluster.server()),
+            };
+            if Instant::now() >= limit {
+                return format!("{why} (for {}s)", answered.elapsed().as_secs());
             }
         }
     }

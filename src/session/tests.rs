@@ -421,6 +421,104 @@ async fn a_report_that_cannot_be_written_is_told() {
     assert_eq!(came.ended.troubles.len(), 1);
 }
 
+/// A kubeconfig that leads to a server on this port of loopback.
+fn kubeconfig(dir: &Path, port: u16) -> std::path::PathBuf {
+    let file = dir.join("kubeconfig");
+    let text = format!(
+        "apiVersion: v1\nkind: Config\ncurrent-context: plimsoll-toy\n\
+         clusters: [{{ name: toy, cluster: {{ server: 'http://127.0.0.1:{port}' }} }}]\n\
+         users: [{{ name: toy, user: {{ token: nobody }} }}]\n\
+         contexts: [{{ name: plimsoll-toy, context: {{ cluster: toy, user: toy }} }}]\n"
+    );
+    std::fs::write(&file, text).unwrap();
+    file
+}
+
+async fn cluster_stage(
+    dir: &Path,
+    port: u16,
+    platform: &Arc<crate::profile::LoadedPlatform>,
+) -> ClusterStage {
+    let target = crate::cluster::Target::Kubeconfig { file: Some(kubeconfig(dir, port)), context: None };
+    let options = crate::cluster::ConnectOptions {
+        mutating: true,
+        request_timeout: None,
+        ci: false,
+        impersonate: None,
+    };
+    let cluster = crate::cluster::connect(&target, &platform.platform, &options).await.unwrap();
+    let image = crate::tenant::AgentImage { reference: "plimsoll.dev/agent:toy".into(), archive: None };
+    ClusterStage::new(cluster, Arc::clone(platform), image)
+}
+
+/// Answers every request on a port of loopback with the same words.
+async fn server(status: &'static str, body: &'static str) -> u16 {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let mut request = [0; 4096];
+            let _ = stream.read(&mut request).await;
+            let answer = format!(
+                "HTTP/1.1 {status}\r\ncontent-type: application/json\r\nconnection: close\r\n\
+                 content-length: {}\r\n\r\n{body}",
+                body.len()
+            );
+            let _ = stream.write_all(answer.as_bytes()).await;
+        }
+    });
+    port
+}
+
+#[tokio::test]
+async fn an_api_server_that_is_not_there_ends_the_run_with_whole_books() {
+    let dir = tempfile::tempdir().unwrap();
+    let order = order(FINE, dir.path());
+    // A port that was free a moment ago: nobody listens.
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let mut stage = cluster_stage(dir.path(), port, &order.platform).await;
+    let directory = order.directory();
+    let ended = run(order, &mut stage, &mut Signals::channel().1).await.unwrap();
+    assert_eq!(ended.exit, Exit::Inconclusive);
+    assert_eq!(ended.tally.not_run, 2);
+    assert!(ended.leftovers.is_empty());
+    assert!(directory.join("junit.xml").is_file());
+    let journal = evidence::read(&directory.join(Journal::FILE)).unwrap();
+    assert_eq!(journal.integrity(), Integrity::Intact);
+}
+
+#[tokio::test]
+async fn credentials_that_are_not_accepted_end_the_run_with_a_hint() {
+    let dir = tempfile::tempdir().unwrap();
+    let order = order(FINE, dir.path());
+    let refused = r#"{"kind":"Status","apiVersion":"v1","status":"Failure","message":"Unauthorized","reason":"Unauthorized","code":401}"#;
+    let port = server("401 Unauthorized", refused).await;
+    let mut stage = cluster_stage(dir.path(), port, &order.platform).await;
+    let directory = order.directory();
+    let ended = run(order, &mut stage, &mut Signals::channel().1).await.unwrap();
+    assert_eq!(ended.exit, Exit::Inconclusive);
+    let journal = evidence::read(&directory.join(Journal::FILE)).unwrap();
+    let reason = journal.records.iter().find_map(|record| match &record.event {
+        Event::ScenarioFinished { reason, .. } => reason.clone(),
+        _ => None,
+    });
+    let reason = reason.unwrap();
+    assert!(reason.message.contains("does not accept the credentials"), "{}", reason.message);
+    assert_eq!(reason.hint.as_deref(), Some("log in again (or renew the token), then repeat the run"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_api_server_that_stays_away_counts_as_lost() {
+    let dir = tempfile::tempdir().unwrap();
+    let platform = Arc::new(crate::profile::load_lab().unwrap());
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let stage = cluster_stage(dir.path(), port, &platform).await;
+    let why = stage.lost().await;
+    assert!(why.starts_with(&format!("the API server http://127.0.0.1:{port} does not answer")), "{why}");
+    assert!(why.ends_with("s)"), "{why}");
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
     /// However the scenarios end and whenever a signal comes, every planned scenario has exactly one outcome
