@@ -4,9 +4,9 @@ Feature: No tenant reaches another over the network
   Background:
     Given tenants "alpha" and "bravo", onboarded the platform's way
     And each runs the three-tier workload
-    And a control tenant without network policy
+    And two control tenants without network policy
 
   Scenario: Every path between tenants is closed
-    When every workload tries every other, by pod address, service address, service name and headless name, over TCP and UDP
+    When every workload tries every one of the other tenant, by pod address, service address, service name and headless name, over TCP and UDP
     Then between tenants every path is DROPPED or REJECTED
-    And each denied path was OPEN for the control tenant just before and just after
+    And each denied path was OPEN for the control tenants just before and just after

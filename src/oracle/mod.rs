@@ -6,6 +6,6 @@ mod quantity;
 mod quota;
 
 pub use access::{AccessRow, AccessScope, Deviation, ExpectedAccess};
-pub use paths::{Place, PathExpectation, Tier, expected_path};
+pub use paths::{PathExpectation, Place, expected_path};
 pub use quantity::{Quantity, QuantityError};
 pub use quota::{Limit, QuotaFamily, compare_limits};

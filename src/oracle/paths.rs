@@ -1,59 +1,8 @@
-//! Which paths of the three-tier workload are open: web calls api, api calls db, and nothing else.
+//! Which paths between workloads ought to be open: those that a tenant declares, and nothing else.
 
-use std::{fmt, str::FromStr};
+use crate::tenant::{DeclaredPath, Protocol, Tier};
 
-/// A tier of the workload.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Tier {
-    /// Takes the requests.
-    Web,
-    /// Serves web.
-    Api,
-    /// Serves api.
-    Db,
-}
-
-impl Tier {
-    /// All of them.
-    pub const ALL: [Self; 3] = [Self::Web, Self::Api, Self::Db];
-
-    /// The word in labels, names and reports.
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::Web => "web",
-            Self::Api => "api",
-            Self::Db => "db",
-        }
-    }
-
-    /// The tier that this one calls.
-    pub const fn calls(self) -> Option<Self> {
-        match self {
-            Self::Web => Some(Self::Api),
-            Self::Api => Some(Self::Db),
-            Self::Db => None,
-        }
-    }
-}
-
-impl fmt::Display for Tier {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.word())
-    }
-}
-
-impl FromStr for Tier {
-    type Err = String;
-
-    fn from_str(word: &str) -> Result<Self, String> {
-        Self::ALL
-            .into_iter()
-            .find(|tier| tier.word() == word)
-            .ok_or_else(|| format!("`{word}` is no tier; the tiers are web, api and db"))
-    }
-}
-
-/// Where an end of a path is.
+/// An end of a path.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Place {
     /// The tenant.
@@ -65,7 +14,7 @@ pub struct Place {
 /// What is promised of a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum PathExpectation {
-    /// A tenant declared it.
+    /// The tenant declared it: open.
     Declared,
     /// Inside a tenant, and not declared: closed.
     ClosedInside,
@@ -75,13 +24,23 @@ pub enum PathExpectation {
     Itself,
 }
 
-/// What is promised of the path from one place to another.
-pub fn expected_path(from: &Place, to: &Place) -> PathExpectation {
+/// What is promised of the path from one place to another, if the tenants have declared these paths.
+pub fn expected_path(
+    declared: &[DeclaredPath],
+    from: &Place,
+    to: &Place,
+    port: u16,
+    protocol: Protocol,
+) -> PathExpectation {
     if from.tenant != to.tenant {
-        PathExpectation::ClosedBetween
-    } else if from == to && from.tier.is_some() {
+        return PathExpectation::ClosedBetween;
+    }
+    let (Some(caller), Some(called)) = (from.tier, to.tier) else {
+        return PathExpectation::ClosedInside;
+    };
+    if caller == called {
         PathExpectation::Itself
-    } else if from.tier.and_then(Tier::calls).is_some_and(|called| to.tier == Some(called)) {
+    } else if declared.contains(&DeclaredPath { from: caller, to: called, port, protocol }) {
         PathExpectation::Declared
     } else {
         PathExpectation::ClosedInside
@@ -96,16 +55,22 @@ mod tests {
         Place { tenant: tenant.into(), tier }
     }
 
+    fn expected(from: &Place, to: &Place, port: u16, protocol: Protocol) -> PathExpectation {
+        expected_path(&DeclaredPath::THREE_TIER, from, to, port, protocol)
+    }
+
     #[test]
-    fn two_tenants_have_four_declared_paths_of_thirty_six() {
+    fn two_tenants_have_six_declared_paths() {
         let places: Vec<_> = ["alpha", "bravo"]
             .iter()
             .flat_map(|tenant| Tier::ALL.map(|tier| place(tenant, Some(tier))))
             .collect();
         let mut counts = [0; 4];
-        for from in &places {
-            for to in &places {
-                counts[match expected_path(from, to) {
+        for (from, to) in places.iter().flat_map(|from| places.iter().map(move |to| (from, to))) {
+            for (port, protocol) in [8080, 9090].iter().flat_map(|port| {
+                [Protocol::Tcp, Protocol::Udp].map(|protocol| (*port, protocol))
+            }) {
+                counts[match expected(from, to, port, protocol) {
                     PathExpectation::Declared => 0,
                     PathExpectation::ClosedInside => 1,
                     PathExpectation::ClosedBetween => 2,
@@ -113,13 +78,16 @@ mod tests {
                 }] += 1;
             }
         }
-        assert_eq!(counts, [4, 8, 18, 6]);
+        assert_eq!(counts, [6, 42, 72, 24]);
     }
 
     #[test]
-    fn a_pod_of_no_tier_calls_nobody() {
+    fn a_pod_of_no_tier_calls_nobody_and_is_called_by_nobody() {
         let stray = place("alpha", None);
-        assert_eq!(expected_path(&stray, &place("alpha", Some(Tier::Api))), PathExpectation::ClosedInside);
-        assert_eq!(expected_path(&place("alpha", Some(Tier::Web)), &stray), PathExpectation::ClosedInside);
+        for other in [Some(Tier::Api), None] {
+            let other = place("alpha", other);
+            assert_eq!(expected(&stray, &other, 8080, Protocol::Tcp), PathExpectation::ClosedInside);
+            assert_eq!(expected(&other, &stray, 8080, Protocol::Tcp), PathExpectation::ClosedInside);
+        }
     }
 }

@@ -3,6 +3,9 @@
 mod access;
 mod admission;
 mod guard_rails;
+mod labels;
+mod names;
+mod network;
 mod offboarding;
 mod ownership;
 mod quota;

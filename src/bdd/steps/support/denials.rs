@@ -37,15 +37,21 @@ impl Tried {
 /// A Then step names the verdicts that count as a denial. It fails on what got through or was refused in another way;
 /// whether a refusal proves anything is for [`each_was_open`] to say.
 pub fn each_is(world: &mut World, accepted: &Accepted) -> Result<(), StepError> {
+    let tried = world.slots.require::<Tried>("attempts")?;
+    for sandwich in &tried.sandwiches {
+        world.record(sandwich.attempt.to_evidence(accepted, None));
+    }
+    each_is_without_evidence(world, accepted)
+}
+
+/// As [`each_is`], where the evidence is a matrix rather than one piece an attempt.
+pub fn each_is_without_evidence(world: &mut World, accepted: &Accepted) -> Result<(), StepError> {
     let tried = world.slots.require_mut::<Tried>("attempts")?;
     if tried.sandwiches.is_empty() {
         return Err(StepError::trouble("nothing was tried, so nothing was denied"));
     }
     tried.accepted = Some(accepted.clone());
     let tried = tried.clone();
-    for sandwich in &tried.sandwiches {
-        world.record(sandwich.attempt.to_evidence(accepted, None));
-    }
     settle(tried.sandwiches.into_iter().filter_map(|sandwich| match judge(sandwich, accepted) {
         Err(NotDenied::NoControl { .. } | NotDenied::Unrelated { .. }) | Ok(_) => None,
         Err(no) => Some(no),
@@ -54,22 +60,35 @@ pub fn each_is(world: &mut World, accepted: &Accepted) -> Result<(), StepError> 
 
 /// The Then step that names the control: every denial must be proven by it.
 pub fn each_was_open(world: &mut World) -> Result<(), StepError> {
+    for denial in prove(world)? {
+        let accepted = Accepted::only(denial.attempt().verdict.kind());
+        let [before, _, after] = denial.to_evidence(&accepted);
+        world.record(before);
+        world.record(after);
+    }
+    Ok(())
+}
+
+/// As [`each_was_open`], where the evidence is a matrix rather than one piece an attempt.
+pub fn each_was_open_without_evidence(world: &mut World) -> Result<(), StepError> {
+    prove(world).map(drop)
+}
+
+fn prove(world: &World) -> Result<Vec<Denial>, StepError> {
     let tried = world.slots.require::<Tried>("attempts")?.clone();
     let Some(accepted) = tried.accepted else {
         return Err(StepError::trouble("no earlier step says which verdicts count as a denial"));
     };
     let mut wrong = Vec::new();
+    let mut proven = Vec::new();
     for sandwich in tried.sandwiches {
         match judge(sandwich, &accepted) {
-            Ok(denial) => {
-                let [before, _, after] = denial.to_evidence(&accepted);
-                world.record(before);
-                world.record(after);
-            }
+            Ok(denial) => proven.push(denial),
             Err(no) => wrong.push(no),
         }
     }
-    settle(wrong)
+    settle(wrong)?;
+    Ok(proven)
 }
 
 fn judge(sandwich: Sandwich, accepted: &Accepted) -> Result<Denial, NotDenied> {

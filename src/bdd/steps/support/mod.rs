@@ -1,8 +1,10 @@
 //! What several domains of steps share.
 
+pub mod agents;
 pub mod api;
 pub mod consumption;
 pub mod denials;
+pub mod paths;
 pub mod pods;
 pub mod tenants;
 pub mod verbs;

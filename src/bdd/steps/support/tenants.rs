@@ -6,14 +6,14 @@ use super::denials::summarised;
 use crate::{
     bdd::{StepError, StepResult, World},
     engine::{ComparisonRow, Evidence, EvidenceBody, ReasonKind},
-    tenant::{Actor, Tenant, TenantLease, TenantPool, TenantSpec},
+    tenant::{Actor, Tenant, TenantLease, TenantPool, TenantSpec, Workload},
 };
 
 /// The tenants of a scenario, in the order in which it named them. They are given back when the scenario is over.
 #[derive(Debug, Default)]
 struct Tenants {
     leases: Vec<TenantLease>,
-    control: Option<TenantLease>,
+    controls: Vec<TenantLease>,
 }
 
 /// Takes tenants from the pool, all at one time.
@@ -24,11 +24,20 @@ pub async fn take(world: &mut World, specs: Vec<TenantSpec>) -> Result<(), StepE
     Ok(())
 }
 
-/// Takes the control tenant from the pool.
-pub async fn take_control(world: &mut World, spec: TenantSpec) -> Result<(), StepError> {
+/// Takes the scenario's tenants again, with what else they shall have.
+pub async fn take_again(world: &mut World, specs: Vec<TenantSpec>) -> Result<(), StepError> {
     let pool = world.service::<TenantPool>()?;
-    let lease = pool.acquire(spec).await.map_err(StepError::from)?;
-    world.slots.entry::<Tenants>().control = Some(lease);
+    let leases = pool.acquire_all(specs).await.map_err(StepError::from)?;
+    world.slots.entry::<Tenants>().leases = leases;
+    Ok(())
+}
+
+/// Takes control tenants, each with the three-tier workload.
+pub async fn take_controls(world: &mut World, names: &[&str]) -> Result<(), StepError> {
+    let pool = world.service::<TenantPool>()?;
+    let specs = names.iter().map(|name| TenantSpec::control(*name).with(Workload::ThreeTier));
+    let leases = pool.acquire_all(specs).await.map_err(StepError::from)?;
+    world.slots.entry::<Tenants>().controls = leases;
     Ok(())
 }
 
@@ -59,9 +68,14 @@ pub fn its(world: &World) -> Result<Arc<Tenant>, StepError> {
         .ok_or_else(|| StepError::trouble("no earlier step of the scenario names a tenant"))
 }
 
-/// The control tenant.
+/// The control tenants.
+pub fn controls(world: &World) -> Result<Vec<Arc<Tenant>>, StepError> {
+    Ok(tenants(world)?.controls.iter().map(|lease| Arc::clone(lease.tenant())).collect())
+}
+
+/// The control tenant, or the first of them.
 pub fn control(world: &World) -> Result<Arc<Tenant>, StepError> {
-    let lease = tenants(world)?.control.as_ref();
+    let lease = tenants(world)?.controls.first();
     lease
         .map(|lease| Arc::clone(lease.tenant()))
         .ok_or_else(|| StepError::trouble("no earlier step of the scenario asks for a control tenant"))
