@@ -201,6 +201,15 @@ impl MatrixResult {
         Self { plan, cells, span }
     }
 
+    /// This result with what came of a later try of some of its pairs: of the same sources and targets, in the same
+    /// order. The span covers both.
+    #[must_use]
+    pub fn and_then(mut self, later: Self) -> Self {
+        self.cells.extend(later.cells);
+        self.span.ended = later.span.ended;
+        self
+    }
+
     /// What was planned.
     pub fn plan(&self) -> &MatrixPlan {
         &self.plan

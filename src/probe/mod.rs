@@ -14,6 +14,7 @@ mod link;
 mod matrix;
 mod pod;
 mod proof;
+mod shared;
 mod show;
 mod stream;
 mod verdict;
@@ -30,6 +31,7 @@ pub use matrix::{
 };
 pub use pod::{AGENT_CONTAINER, AgentPod};
 pub use proof::{DeniedMatrix, DenialClaim, OpenMatrix, Unproven};
+pub use shared::SharedFleet;
 pub use stream::AgentStream;
 pub use watching::{Cadence, Phase, WatchedPath, Watching};
 pub use verdict::{Accepted, AcceptedError, Admitter, Forbidder, UnknownVerdict, Verdict, VerdictKind};

@@ -10,6 +10,7 @@ use crate::{
     bdd::Services,
     cluster::{self, CapabilityCheck, Cluster, ClusterError, Ownership, SweepSelection},
     engine::{Event, EventSink, Reason},
+    probe::SharedFleet,
     profile::LoadedPlatform,
     tenant::{AgentImage, PoolSettings, TenantPool},
 };
@@ -144,7 +145,8 @@ impl Stage for ClusterStage {
         opened.services = Services::default()
             .with(Arc::new(self.cluster.clone()))
             .with(Arc::clone(&self.platform))
-            .with(Arc::new(pool.clone()));
+            .with(Arc::new(pool.clone()))
+            .with(Arc::new(SharedFleet::default()));
         let detection = self.detect(run, pool.ownership().clone());
         // From here on there is something to close, even if the rest of this is cut off.
         let open = self.open.insert(Open { run: run.clone(), pool, detection: Some(detection) });

@@ -62,6 +62,8 @@ impl ControlPlane<'_> {
             format!("--secure-port={}", address::API_PORT),
             "--etcd-servers=http://127.0.0.1:2379".into(),
             format!("--service-cluster-ip-range={}", address::SERVICE_RANGE),
+            // As on every cluster of a cloud: what may run privileged is for pod security to say, not for the server.
+            "--allow-privileged=true".into(),
             "--authorization-mode=Node,RBAC".into(),
             "--enable-admission-plugins=NodeRestriction".into(),
             "--service-account-issuer=https://kubernetes.default.svc.cluster.local".into(),

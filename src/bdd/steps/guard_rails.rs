@@ -230,6 +230,7 @@ impl Act {
             }
             Self::Apply => {
                 let mut applied = weaker.clone();
+                applied["metadata"]["name"] = json!(name);
                 if let Some(types) = &object.types {
                     applied["apiVersion"] = json!(types.api_version);
                     applied["kind"] = json!(types.kind);

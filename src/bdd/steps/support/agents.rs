@@ -2,7 +2,6 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -18,37 +17,16 @@ use crate::{
     cluster::{Cluster, wait_pods_ready},
     engine::waiting_for,
     probe::{
-        AddressKind, AgentStream, Attempt, Fleet, MatrixPlan, MatrixResult, Source, Target, Transport, VerdictKind,
+        AddressKind, Attempt, Fleet, MatrixPlan, MatrixResult, Pace, SharedFleet, Source, Target, Transport, VerdictKind,
     },
     profile::LoadedPlatform,
     tenant::{Tenant, TenantPool, agent_pod},
 };
 
-/// The held streams of a run: an exec is opened once for each pod, however many scenarios ask its agent.
-#[derive(Debug, Default)]
-pub struct Streams(Mutex<Fleet>);
-
-impl Streams {
-    /// The agents of these pods (`namespace/name`), with whatever others the run has.
-    fn enlist(&self, client: &kube::Client, pods: &[(String, String)]) -> Fleet {
-        let mut fleet = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        for (namespace, pod) in pods {
-            fleet.enlist(client, namespace, pod);
-        }
-        fleet.clone()
-    }
-}
-
 /// The agents of these pods, each given as namespace and name.
 pub fn fleet(world: &World, pods: &[(String, String)]) -> Result<Fleet, StepError> {
     let cluster = world.service::<Cluster>()?;
-    match world.service::<Streams>() {
-        Ok(streams) => Ok(streams.enlist(&cluster.client(), pods)),
-        // A run without shared streams has its own for each scenario: slower, and no less right.
-        Err(_) => Ok(Fleet::new(pods.iter().map(|(namespace, pod)| {
-            AgentStream::new(cluster.client(), namespace, pod)
-        }))),
-    }
+    Ok(world.service::<SharedFleet>()?.enlist(&cluster.client(), pods))
 }
 
 /// A pod of one scenario, which no policy of the tenant's own names.
@@ -148,22 +126,46 @@ pub async fn relabel(
     Ok(())
 }
 
-/// Tries a matrix until every pair in it is open, and returns the last, complete result: services, names and policies
-/// take effect a moment after they are made. What is not open by then is for the caller to judge.
+/// A second try takes longer: what was slow to answer on a busy machine is heard, what is closed stays closed.
+fn patient() -> Pace {
+    Pace { deadline_ms: 3_000, attempts_ms: vec![0, 500, 1_000, 2_000] }
+}
+
+/// Tries a matrix until every pair in it is open: services, names and policies take effect a moment after they are
+/// made. What is not open by then is for the caller to judge.
 pub async fn until_open(fleet: &Fleet, plan: &MatrixPlan, within: Duration) -> MatrixResult {
+    until_settled(fleet, plan, within, "be open", |kind| kind == VerdictKind::Open).await
+}
+
+/// Tries a matrix until every pair in it can be judged: a name that could not be looked up says nothing about a path.
+pub async fn until_judged(fleet: &Fleet, plan: &MatrixPlan, within: Duration) -> MatrixResult {
+    until_settled(fleet, plan, within, "be judged", |kind| !kind.is_unclear()).await
+}
+
+/// Tries a matrix, and those of its pairs that are not as wanted again, until all are or the time is up.
+async fn until_settled(
+    fleet: &Fleet,
+    plan: &MatrixPlan,
+    within: Duration,
+    what: &str,
+    settled: impl Fn(VerdictKind) -> bool,
+) -> MatrixResult {
     let began = Instant::now();
-    let waiting = waiting_for(format!("{} paths to be open", plan.probes()));
+    let waiting = waiting_for(format!("{} paths to {what}", plan.probes()));
+    let mut result = fleet.run(plan.clone()).await;
     loop {
-        let result = fleet.run(plan.clone()).await;
-        let shut: Vec<_> =
-            result.iter().filter(|entry| entry.cell.verdict.kind() != VerdictKind::Open).collect();
-        if shut.is_empty() || began.elapsed() >= within {
+        let open: Vec<_> = result.iter().filter(|entry| !settled(entry.cell.verdict.kind())).collect();
+        let Some(first) = open.first() else { return result };
+        if began.elapsed() >= within {
             return result;
         }
-        if let Some(first) = shut.first() {
-            let more = shut.len() - 1;
-            waiting.saw(format!("{} is {} (and {more} more)", first.attempt(), first.cell.verdict));
-        }
+        waiting.saw(format!("{} is {} (and {} more)", first.attempt(), first.cell.verdict, open.len() - 1));
+        let again: Vec<_> = open.iter().map(|entry| (entry.source.clone(), entry.target.clone())).collect();
+        let rest = plan.clone().with_pace(patient()).keep(|source, target| {
+            again.iter().any(|(of, to)| of == source && to == target)
+        });
+        let later = fleet.run(rest).await;
+        result = result.and_then(later);
     }
 }
 
@@ -173,7 +175,7 @@ pub async fn until(
     fleet: &Fleet,
     source: &Source,
     target: &Target,
-    pace: &crate::probe::Pace,
+    pace: &Pace,
     within: Duration,
     wanted: impl Fn(VerdictKind) -> bool,
 ) -> Result<Duration, Attempt> {

@@ -165,8 +165,8 @@ pub async fn between_controls(
     key: impl Fn(&Source, &Target) -> String + Copy,
 ) -> Result<(MatrixResult, Vec<Sandwich>), StepError> {
     let before = agents::until_open(fleet, &twins, within).await;
-    let result = fleet.run(tried).await;
-    let after = fleet.run(twins).await;
+    let result = agents::until_judged(fleet, &tried, within).await;
+    let after = agents::until_open(fleet, &twins, within).await;
     let open = |_: &Source, _: &Target| "OPEN".to_owned();
     record(world, &before, open, Some(ControlPhase::Before));
     record(world, &after, open, Some(ControlPhase::After));
