@@ -65,7 +65,11 @@ impl fmt::Display for Deviation {
         let AccessRow { scope, group, resource, verb, allowed } = &self.0;
         let (expected, seen) = if *allowed { ("refused", "allowed") } else { ("allowed", "refused") };
         let dot = if group.is_empty() { "" } else { "." };
-        write!(f, "expected `{verb} {resource}{dot}{group}` to be {expected} in {}, saw it {seen}", scope.word())
+        write!(
+            f,
+            "expected `{verb} {resource}{dot}{group}` to be {expected} in {}, saw it {seen}",
+            scope.word()
+        )
     }
 }
 

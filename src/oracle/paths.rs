@@ -67,9 +67,10 @@ mod tests {
             .collect();
         let mut counts = [0; 4];
         for (from, to) in places.iter().flat_map(|from| places.iter().map(move |to| (from, to))) {
-            for (port, protocol) in [8080, 9090].iter().flat_map(|port| {
-                [Protocol::Tcp, Protocol::Udp].map(|protocol| (*port, protocol))
-            }) {
+            for (port, protocol) in [8080, 9090]
+                .iter()
+                .flat_map(|port| [Protocol::Tcp, Protocol::Udp].map(|protocol| (*port, protocol)))
+            {
                 counts[match expected(from, to, port, protocol) {
                     PathExpectation::Declared => 0,
                     PathExpectation::ClosedInside => 1,

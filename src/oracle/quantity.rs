@@ -95,9 +95,8 @@ impl FromStr for Quantity {
 
     fn from_str(text: &str) -> Result<Self, QuantityError> {
         let wrong = |why| QuantityError { text: text.to_owned(), why };
-        let end = text
-            .find(|c: char| !(c.is_ascii_digit() || matches!(c, '.' | '+' | '-')))
-            .unwrap_or(text.len());
+        let end =
+            text.find(|c: char| !(c.is_ascii_digit() || matches!(c, '.' | '+' | '-'))).unwrap_or(text.len());
         let (number, suffix) = text.split_at(end);
         let (negative, digits) = match number.as_bytes().first() {
             Some(b'-') => (true, &number[1..]),
@@ -188,7 +187,9 @@ mod tests {
 
     #[test]
     fn what_is_no_quantity_says_why() {
-        for text in ["", "Gi", "1 Gi", "1gi", "1.2.3", "--1", "1e", "9999999999999999999999999999999999999999"] {
+        for text in
+            ["", "Gi", "1 Gi", "1gi", "1.2.3", "--1", "1e", "9999999999999999999999999999999999999999"]
+        {
             assert!(text.parse::<Quantity>().is_err(), "{text}");
         }
         insta::assert_snapshot!("1gb".parse::<Quantity>().unwrap_err(), @"`1gb` is no quantity: its suffix is unknown");

@@ -39,8 +39,10 @@ fn rights(profile: &LoadedPlatform, role: Role) -> Result<&RoleRights, StepError
         Role::Viewer => rights.viewer.as_ref(),
     });
     of_role.ok_or_else(|| {
-        StepError::requirement(format!("expected the profile to promise the rights of the {role}, saw none in it"))
-            .hint("name them under `spec.rights` of the profile")
+        StepError::requirement(format!(
+            "expected the profile to promise the rights of the {role}, saw none in it"
+        ))
+        .hint("name them under `spec.rights` of the profile")
     })
 }
 
@@ -137,7 +139,10 @@ async fn rules_agree(world: &mut World) -> StepResult {
         })
         .map(|row| {
             let said = if row.allowed { "allowed" } else { "refused" };
-            format!("expected the listed rules to agree that `{} {}` is {said}, saw the opposite", row.verb, row.resource)
+            format!(
+                "expected the listed rules to agree that `{} {}` is {said}, saw the opposite",
+                row.verb, row.resource
+            )
         })
         .collect();
     if differing.is_empty() { Ok(()) } else { Err(summarised(ReasonKind::Requirement, differing).into()) }
@@ -194,7 +199,9 @@ async fn viewer_each_verb(world: &mut World, own: String) -> StepResult {
     Ok(())
 }
 
-#[when(regex = r#"^the (administrator|viewer) of "([^"]+)" gets, lists and watches the secrets of "[^"]+" and of "([^"]+)"$"#)]
+#[when(
+    regex = r#"^the (administrator|viewer) of "([^"]+)" gets, lists and watches the secrets of "[^"]+" and of "([^"]+)"$"#
+)]
 async fn secrets(world: &mut World, role: Role, own: String, other: String) -> StepResult {
     let profile = world.service::<LoadedPlatform>()?;
     let expected = ExpectedAccess::new(rights(&profile, role)?);
@@ -236,7 +243,9 @@ async fn forbidden(world: &mut World) -> StepResult {
     Ok(denials::each_is(world, &Accepted::only(VerdictKind::Forbidden))?)
 }
 
-#[then(regex = r#"^each (?:change )?was OPEN for the administrator (?:of "[^"]+"|there) just before and just after$"#)]
+#[then(
+    regex = r#"^each (?:change )?was OPEN for the administrator (?:of "[^"]+"|there) just before and just after$"#
+)]
 async fn controls(world: &mut World) -> StepResult {
     Ok(denials::each_was_open(world)?)
 }

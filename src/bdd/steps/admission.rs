@@ -103,7 +103,8 @@ async fn own(world: &mut World) -> StepResult {
     let manifest = pods::compliant("plimsoll-own", &tenants::image(world)?);
     let asked = sizes(&typed::<Pod>(manifest.clone())?);
     let sized =
-        admitted(world, &actor, tenant.namespace(), manifest, "the pod that names its own, as admitted").await?;
+        admitted(world, &actor, tenant.namespace(), manifest, "the pod that names its own, as admitted")
+            .await?;
     let both = world.slots.entry::<Admitted>();
     both.own = sized;
     both.asked = asked;

@@ -299,7 +299,8 @@ async fn own_object(actor: &Actor, namespace: &str) -> Result<DynamicObject, Ste
         .map_err(|error| {
             StepError::no_control(format!("{} could not make an object of its own: {error}", actor.name))
         })?;
-    let value = serde_json::to_value(&made).map_err(|error| StepError::trouble_from("read an object", &error))?;
+    let value =
+        serde_json::to_value(&made).map_err(|error| StepError::trouble_from("read an object", &error))?;
     let mut object: DynamicObject =
         serde_json::from_value(value).map_err(|error| StepError::trouble_from("read an object", &error))?;
     object.types = Some(kube::core::TypeMeta { api_version: "v1".into(), kind: "ConfigMap".into() });

@@ -62,8 +62,10 @@ async fn resolve(world: &mut World) -> StepResult {
     let rows = result
         .iter()
         .map(|entry| {
-            let promised =
-                expected.iter().find(|(name, _)| *name == entry.target.host).map(|(_, address)| address.clone());
+            let promised = expected
+                .iter()
+                .find(|(name, _)| *name == entry.target.host)
+                .map(|(_, address)| address.clone());
             let seen = match entry.cell.client.as_ref().map(|outcome| &outcome.seen) {
                 Some(Seen::Resolved { addresses: found, .. }) => addresses(found.iter().copied()),
                 _ => entry.cell.verdict.to_string(),

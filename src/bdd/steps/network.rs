@@ -115,10 +115,7 @@ async fn twins_open(world: &mut World) -> StepResult {
 }
 
 /// The paths inside each tenant of which this is promised.
-fn inside(
-    subjects: &[Arc<Tenant>],
-    wanted: PathExpectation,
-) -> Result<MatrixPlan, StepError> {
+fn inside(subjects: &[Arc<Tenant>], wanted: PathExpectation) -> Result<MatrixPlan, StepError> {
     let (sources, targets) = everybody(subjects)?;
     let tenants: Vec<&Tenant> = subjects.iter().map(AsRef::as_ref).collect();
     Ok(MatrixPlan::all_pairs(sources, targets)

@@ -1,11 +1,11 @@
 //! TEN-10: what is left of a tenant that has gone.
 
 use cucumber::{given, then, when};
+use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Pod, Secret, Service};
 use kube::{
     Api,
     api::{ApiResource, DynamicObject, PostParams},
 };
-use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Pod, Secret, Service};
 use serde_json::{Value, json};
 
 use super::support::{
@@ -130,7 +130,10 @@ async fn nothing(world: &mut World) -> StepResult {
     let Listings { tenant, after, leftovers, .. } = world.slots.require::<Listings>("a listing")?;
     let after = after.as_ref().ok_or_else(|| StepError::trouble("nothing was listed after offboarding"))?;
     let why = |reference: &str| {
-        leftovers.iter().find(|(left, _)| left == reference).map_or(String::new(), |(_, why)| format!(" ({why})"))
+        leftovers
+            .iter()
+            .find(|(left, _)| left == reference)
+            .map_or(String::new(), |(_, why)| format!(" ({why})"))
     };
     let left: Vec<_> = after
         .items

@@ -70,8 +70,10 @@ async fn labelled(world: &mut World) -> StepResult {
     let api: Api<Namespace> = Api::all(cluster.client());
     let mut rows = Vec::new();
     for name in tenant.namespaces() {
-        let namespace =
-            api.get_opt(name).await.map_err(|error| cluster.error(format!("read namespace {name}"), error))?;
+        let namespace = api
+            .get_opt(name)
+            .await
+            .map_err(|error| cluster.error(format!("read namespace {name}"), error))?;
         let seen = match &namespace {
             Some(namespace) => namespace.labels().get(&label.key).map_or("no such label", String::as_str),
             None => "no such namespace",
@@ -158,7 +160,9 @@ async fn place(actor: &Actor, namespace: &str, workload: &str, image: &str) -> R
     })
 }
 
-#[when(regex = r#"^the administrator of "([^"]+)" creates a (pod|deployment|job) in the namespace of "([^"]+)"$"#)]
+#[when(
+    regex = r#"^the administrator of "([^"]+)" creates a (pod|deployment|job) in the namespace of "([^"]+)"$"#
+)]
 async fn place_elsewhere(world: &mut World, guest: String, workload: String, host: String) -> StepResult {
     let (guest, host) = (tenants::named(world, &guest)?, tenants::named(world, &host)?);
     let guest = tenants::actor(&guest, Role::Administrator)?;

@@ -82,7 +82,10 @@ async fn each_limited(world: &mut World) -> StepResult {
                 .filter(|quota| scopes(quota).is_empty())
                 .any(|quota| family.keys().iter().any(|key| hard(quota).contains_key(*key)));
             if !limited {
-                missing.push(format!("expected {} to be limited in {namespace}, saw no limit on it", family.word()));
+                missing.push(format!(
+                    "expected {} to be limited in {namespace}, saw no limit on it",
+                    family.word()
+                ));
             }
         }
     }
@@ -235,11 +238,7 @@ async fn beyond(world: &mut World) -> StepResult {
         .iter()
         // Of a burst, those that fit are rightly admitted.
         .filter(|attempt| !(consumption.burst && attempt.verdict == Verdict::Open))
-        .map(|attempt| Sandwich {
-            before: before.clone(),
-            attempt: attempt.clone(),
-            after: after.clone(),
-        })
+        .map(|attempt| Sandwich { before: before.clone(), attempt: attempt.clone(), after: after.clone() })
         .collect();
     world.slots.insert(Tried::of(sandwiches));
     denials::each_is(world, &Accepted::only(VerdictKind::QuotaExceeded))?;
@@ -268,7 +267,12 @@ async fn unharmed(world: &mut World) -> StepResult {
         .iter()
         .map(|(pod, before)| {
             let seen = now.get(pod).cloned().unwrap_or_else(|| "gone".to_owned());
-            ComparisonRow { name: format!("pod {pod}"), expected: before.clone(), holds: seen == *before, seen }
+            ComparisonRow {
+                name: format!("pod {pod}"),
+                expected: before.clone(),
+                holds: seen == *before,
+                seen,
+            }
         })
         .collect::<Vec<_>>();
     if rows.is_empty() {
@@ -289,7 +293,12 @@ fn usage_returned(world: &World, consumption: &Consumption) -> StepResult {
         .iter()
         .map(|(key, before)| {
             let seen = consumption.used_after.get(key).cloned().unwrap_or_else(|| "nothing".to_owned());
-            ComparisonRow { name: format!("{key} used"), expected: before.clone(), holds: seen == *before, seen }
+            ComparisonRow {
+                name: format!("{key} used"),
+                expected: before.clone(),
+                holds: seen == *before,
+                seen,
+            }
         })
         .collect();
     tenants::all_hold(world, "usage before and after", rows)

@@ -17,7 +17,8 @@ use crate::{
     cluster::{Cluster, wait_pods_ready},
     engine::waiting_for,
     probe::{
-        AddressKind, Attempt, Fleet, MatrixPlan, MatrixResult, Pace, SharedFleet, Source, Target, Transport, VerdictKind,
+        AddressKind, Attempt, Fleet, MatrixPlan, MatrixResult, Pace, SharedFleet, Source, Target, Transport,
+        VerdictKind,
     },
     profile::LoadedPlatform,
     tenant::{Tenant, TenantPool, agent_pod},
@@ -98,10 +99,16 @@ pub async fn stray(world: &World, tenant: &Tenant, called: &str, port: u16) -> R
     let within = profile.platform.spec.deadlines.pod_ready.get();
     let selector = format!("{}={}", crate::cluster::TENANT_LABEL, tenant.id());
     let waiting = waiting_for(format!("pod {namespace}/{name} to be Ready"));
-    let ready =
-        wait_pods_ready(&cluster, cluster.client(), &namespace, &selector, std::slice::from_ref(&name), within)
-            .await
-            .map_err(StepError::from)?;
+    let ready = wait_pods_ready(
+        &cluster,
+        cluster.client(),
+        &namespace,
+        &selector,
+        std::slice::from_ref(&name),
+        within,
+    )
+    .await
+    .map_err(StepError::from)?;
     drop(waiting);
     let address = ready
         .first()
@@ -111,11 +118,7 @@ pub async fn stray(world: &World, tenant: &Tenant, called: &str, port: u16) -> R
 }
 
 /// Sets or takes away labels of a pod, acting as the tenant's administrator.
-pub async fn relabel(
-    tenant: &Tenant,
-    stray: &Stray,
-    labels: serde_json::Value,
-) -> Result<(), StepError> {
+pub async fn relabel(tenant: &Tenant, stray: &Stray, labels: serde_json::Value) -> Result<(), StepError> {
     let patch = serde_json::json!({"metadata": {"labels": labels}});
     Api::<Pod>::namespaced(tenant.admin().client.clone(), &stray.namespace)
         .patch(&stray.name, &PatchParams::default(), &Patch::Merge(patch))
@@ -161,9 +164,10 @@ async fn until_settled(
         }
         waiting.saw(format!("{} is {} (and {} more)", first.attempt(), first.cell.verdict, open.len() - 1));
         let again: Vec<_> = open.iter().map(|entry| (entry.source.clone(), entry.target.clone())).collect();
-        let rest = plan.clone().with_pace(patient()).keep(|source, target| {
-            again.iter().any(|(of, to)| of == source && to == target)
-        });
+        let rest = plan
+            .clone()
+            .with_pace(patient())
+            .keep(|source, target| again.iter().any(|(of, to)| of == source && to == target));
         let later = fleet.run(rest).await;
         result = result.and_then(later);
     }

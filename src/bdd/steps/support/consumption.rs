@@ -12,8 +12,7 @@ use serde_json::{Value, json};
 
 use super::{
     api::{Tries, typed},
-    pods,
-    tenants,
+    pods, tenants,
 };
 use crate::{
     bdd::{StepError, World},
@@ -31,7 +30,10 @@ const PIECES: u64 = 4;
 /// What a tenant can use up. Load balancers and node ports are not among them: where the promise is that there are
 /// none, there is nothing that could be admitted up to the limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, cucumber::Parameter)]
-#[param(name = "consumable", regex = "pods|cpu|cpu limits|memory|memory limits|services|volume claims|storage")]
+#[param(
+    name = "consumable",
+    regex = "pods|cpu|cpu limits|memory|memory limits|services|volume claims|storage"
+)]
 pub enum Consumable {
     /// Pods.
     Pods,
@@ -116,13 +118,16 @@ impl Consumable {
             Self::Claims => claim(name, "1Mi"),
             Self::Storage => claim(name, &amount.to_string()),
             Self::Pods => pods::never_scheduled(pods::compliant(name, image)),
-            Self::Cpu => sized(name, image, json!({"cpu": amount.to_string()}), json!({"cpu": amount.to_string()})),
-            Self::CpuLimits => {
-                sized(name, image, json!({"cpu": "1m"}), json!({"cpu": amount.to_string()}))
+            Self::Cpu => {
+                sized(name, image, json!({"cpu": amount.to_string()}), json!({"cpu": amount.to_string()}))
             }
-            Self::Memory => {
-                sized(name, image, json!({"memory": amount.to_string()}), json!({"memory": amount.to_string()}))
-            }
+            Self::CpuLimits => sized(name, image, json!({"cpu": "1m"}), json!({"cpu": amount.to_string()})),
+            Self::Memory => sized(
+                name,
+                image,
+                json!({"memory": amount.to_string()}),
+                json!({"memory": amount.to_string()}),
+            ),
             Self::MemoryLimits => {
                 sized(name, image, json!({"memory": "1Ki"}), json!({"memory": amount.to_string()}))
             }
@@ -245,7 +250,8 @@ impl<'a> Books<'a> {
             self.within,
             |quota| quota.is_some_and(|quota| holds(&used(quota))),
             |quota| {
-                let seen = quota.map_or_else(|| "no such quota".to_owned(), |quota| format!("used {:?}", used(quota)));
+                let seen = quota
+                    .map_or_else(|| "no such quota".to_owned(), |quota| format!("used {:?}", used(quota)));
                 waiting.saw(seen.clone());
                 seen
             },
@@ -266,8 +272,10 @@ impl<'a> Books<'a> {
     /// The limit that is promised: what the cluster's own says is for another requirement to judge.
     fn limit(&self, key: &str) -> Result<Quantity, StepError> {
         let promised = self.promised.get(key).ok_or_else(|| {
-            StepError::requirement(format!("expected the profile to promise a limit on {key}, saw none in it"))
-                .hint("name it under `spec.quota.hard` of the profile")
+            StepError::requirement(format!(
+                "expected the profile to promise a limit on {key}, saw none in it"
+            ))
+            .hint("name it under `spec.quota.hard` of the profile")
         })?;
         promised.parse().map_err(|error| StepError::trouble_from("read the profile's quota", &error))
     }
@@ -310,7 +318,8 @@ impl Maker<'_> {
     /// Removes what was created, one by one: each deletion is what gives back a share.
     async fn delete_all(&self, cluster: &Cluster) -> Result<(), StepError> {
         let api = self.api();
-        let trouble = |error| StepError::from(cluster.error(format!("delete {}", self.consumable.plural()), error));
+        let trouble =
+            |error| StepError::from(cluster.error(format!("delete {}", self.consumable.plural()), error));
         let ours = api.list_metadata(&ListParams::default().labels(FILLER)).await.map_err(trouble)?;
         let deletions = ours.items.iter().map(|object| {
             let (api, name) = (api.clone(), object.name_any());
@@ -373,7 +382,8 @@ async fn fill(
         // The first alone, as the control before; then all the others at once.
         within.push(maker.create("plimsoll-fill-first", more).await?);
         fit = pieces.len().saturating_sub(1);
-        let names: Vec<_> = (0..pieces.len() * times).map(|index| format!("plimsoll-burst-{index}")).collect();
+        let names: Vec<_> =
+            (0..pieces.len() * times).map(|index| format!("plimsoll-burst-{index}")).collect();
         let all = names.iter().map(|name| maker.create(name, more));
         over = join_all(all).await.into_iter().collect::<Result<_, _>>()?;
     } else {

@@ -27,9 +27,7 @@ const TRANSPORTS: [Transport; 2] = [Transport::Tcp, Transport::Udp];
 
 /// What runs in a tenant.
 pub fn workload(tenant: &Tenant) -> Result<&Deployed, StepError> {
-    tenant
-        .workload()
-        .ok_or_else(|| StepError::trouble(format!("no workload runs in {}", tenant.name())))
+    tenant.workload().ok_or_else(|| StepError::trouble(format!("no workload runs in {}", tenant.name())))
 }
 
 /// The pods of a workload, for a fleet.

@@ -29,7 +29,10 @@ const VIOLATIONS: &[Violation] = &[
             pod["spec"]["containers"][0]["volumeMounts"] = json!([{"name": "host", "mountPath": "/host"}]);
         },
     },
-    Violation { words: "uses the network of the host", change: |pod| pod["spec"]["hostNetwork"] = json!(true) },
+    Violation {
+        words: "uses the network of the host",
+        change: |pod| pod["spec"]["hostNetwork"] = json!(true),
+    },
     Violation { words: "sees the processes of the host", change: |pod| pod["spec"]["hostPID"] = json!(true) },
     Violation { words: "shares memory with the host", change: |pod| pod["spec"]["hostIPC"] = json!(true) },
     Violation {
@@ -42,7 +45,10 @@ const VIOLATIONS: &[Violation] = &[
         words: "adds a capability",
         change: |pod| security(pod, "capabilities", json!({"drop": ["ALL"], "add": ["NET_RAW"]})),
     },
-    Violation { words: "keeps the default capabilities", change: |pod| security(pod, "capabilities", json!({})) },
+    Violation {
+        words: "keeps the default capabilities",
+        change: |pod| security(pod, "capabilities", json!({})),
+    },
     Violation {
         words: "runs as root",
         change: |pod| {

@@ -57,7 +57,9 @@ pub fn named(world: &World, name: &str) -> Result<Arc<Tenant>, StepError> {
         .iter()
         .find(|lease| lease.name() == name)
         .map(|lease| Arc::clone(lease.tenant()))
-        .ok_or_else(|| StepError::trouble(format!("no earlier step of the scenario names the tenant `{name}`")))
+        .ok_or_else(|| {
+            StepError::trouble(format!("no earlier step of the scenario names the tenant `{name}`"))
+        })
 }
 
 /// The subject that "its" refers to: the one named last.
