@@ -5,6 +5,9 @@ use std::fs;
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 
+use nix::errno::Errno;
+use nix::sys::inotify::{InitFlags, Inotify};
+
 use crate::error::{Context as _, LabError, Result};
 
 /// The Debian packages that bring every program that the lab takes from the machine.
@@ -17,10 +20,15 @@ const PROGRAMS: [&str; 8] =
 /// Directories that hold system programs, also where PATH forgets them.
 const SYSTEM_DIRECTORIES: [&str; 3] = ["/usr/local/sbin", "/usr/sbin", "/sbin"];
 
-/// Checks everything that can be checked without changing anything.
-pub(crate) fn check(state: &Path, cache: &Path, to_build: usize) -> Result<()> {
+/// Checks that this process may start a lab at all.
+pub(crate) fn check_rights() -> Result<()> {
     check_platform()?;
-    check_rights(&fs::read_to_string("/proc/self/status").unwrap_or_default())?;
+    check_capabilities(&fs::read_to_string("/proc/self/status").unwrap_or_default())
+}
+
+/// Checks what a new lab needs, without changing anything.
+pub(crate) fn check_machine(state: &Path, cache: &Path, to_build: usize, nodes: u16) -> Result<()> {
+    check_watches(nodes)?;
     check_programs(|program| find_program(program).is_some())?;
     // A built lab of two nodes takes about half a gigabyte of state; a build passes through several of objects.
     check_disk(state, 1)?;
@@ -38,7 +46,7 @@ fn check_platform() -> Result<()> {
 }
 
 /// Root alone does not say enough: a container's root can lack what the lab needs.
-fn check_rights(status: &str) -> Result<()> {
+fn check_capabilities(status: &str) -> Result<()> {
     const NET_ADMIN: u32 = 12;
     const SYS_ADMIN: u32 = 21;
     let effective = status
@@ -61,6 +69,29 @@ fn check_rights(status: &str) -> Result<()> {
             "this is root without the rights to make namespaces and control groups (an unprivileged container?)",
             "run it on the machine itself, or in a container with `--privileged`",
         ));
+    }
+    Ok(())
+}
+
+/// The kernel counts the file watchers of a user over all of the machine, and often allows 128 of them. A kubelet
+/// that gets none dies without a clear word.
+fn check_watches(nodes: u16) -> Result<()> {
+    let needed = 18 + 9 * usize::from(nodes);
+    let mut held = Vec::with_capacity(needed);
+    while held.len() < needed {
+        match Inotify::init(InitFlags::IN_CLOEXEC) {
+            Ok(watcher) => held.push(watcher),
+            Err(Errno::EMFILE) => {
+                return Err(LabError::precondition(
+                    format!(
+                        "a lab of {nodes} nodes needs {needed} file watchers (inotify instances), and only {} are left",
+                        held.len()
+                    ),
+                    "end another lab, or allow more: sysctl -w fs.inotify.max_user_instances=1024",
+                ));
+            }
+            Err(error) => return Err(error).context(|| "asking for file watchers"),
+        }
     }
     Ok(())
 }
@@ -159,6 +190,14 @@ mod tests {
         let error = check_disk(Path::new("/no/such/directory"), 1 << 20).unwrap_err();
         assert_eq!(error.exit_code(), 2);
         assert!(error.to_string().contains("/no/such/directory"), "{error}");
+    }
+
+    #[test]
+    fn no_machine_has_watchers_for_everything() {
+        // The most nodes that the type allows need more than a process may open files.
+        let error = check_watches(u16::MAX).unwrap_err();
+        assert_eq!(error.exit_code(), 2);
+        assert!(error.to_string().contains("fs.inotify.max_user_instances"), "{error}");
     }
 
     #[test]

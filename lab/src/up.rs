@@ -45,6 +45,7 @@ const PLATFORM: &str = "apply the platform";
 
 /// Brings it up, or makes sure that it is.
 pub(crate) async fn up(lab: &Lab, options: UpOptions, progress: Arc<dyn Progress>) -> Result<()> {
+    preflight::check_rights()?;
     let (lab, listener) = (lab.clone(), Arc::clone(&progress));
     // The lock is a file's: it is held by the handle and not by a thread.
     let locked = lab.clone();
@@ -86,11 +87,12 @@ async fn start(lab: &Lab, options: &UpOptions, progress: &Arc<dyn Progress>) -> 
     let needed: Vec<&'static Component> =
         component::ALL.iter().filter(|component| !component.optional).collect();
     let missing = needed.iter().filter(|component| !component.directory(&lab.home).exists()).count();
-    preflight::check(lab.paths.root(), lab.home.cache(), missing)?;
     let api_port = options.api_port.unwrap_or(0);
 
+    // What an earlier lab of this name left is removed first: it may be what is in the way.
     let cleaned = lab.clone();
     blocking(move || down::remove(&cleaned)).await?;
+    preflight::check_machine(lab.paths.root(), lab.home.cache(), missing, nodes)?;
     preflight::check_port(api_port)?;
     let remaining = [START_STEP, JOIN, DNS, PLATFORM];
     progress.begin(BUILD, &remaining.map(String::from));

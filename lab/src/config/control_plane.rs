@@ -66,6 +66,8 @@ impl ControlPlane<'_> {
             "--allow-privileged=true".into(),
             "--authorization-mode=Node,RBAC".into(),
             "--enable-admission-plugins=NodeRestriction".into(),
+            // System add-ons need it; who else may is for pod security to say.
+            "--allow-privileged=true".into(),
             "--service-account-issuer=https://kubernetes.default.svc.cluster.local".into(),
             "--kubelet-preferred-address-types=InternalIP".into(),
             // The control plane has no kube-proxy: webhooks and aggregated servers are reached at their pods.
@@ -126,6 +128,9 @@ impl ControlPlane<'_> {
             format!("--service-cluster-ip-range={}", address::SERVICE_RANGE),
             // There is only one: electing it would only cost time.
             "--leader-elect=false".into(),
+            // Each of its controllers asks for a token at the start: the default of 20 requests a second delays a lab.
+            "--kube-api-qps=300".into(),
+            "--kube-api-burst=600".into(),
             "--profiling=false".into(),
         ]
     }
