@@ -15,7 +15,7 @@ fn refused(sandbox: &Sandbox, arguments: &[&str], code: i32, words: &[&str]) {
 #[test]
 fn wrong_arguments() {
     let sandbox = Sandbox::new();
-    refused(&sandbox, &["rnu"], 2, &["rnu", "run"]);
+    refused(&sandbox, &["runn"], 2, &["runn", "run"]);
     refused(&sandbox, &["run", "--siute", "smoke"], 2, &["--siute", "--suite"]);
     refused(&sandbox, &["run", "--report", "pdf=x"], 2, &["unknown format 'pdf'", "junit"]);
     refused(&sandbox, &["run", "--report", "html"], 2, &["FORMAT=PATH"]);
@@ -165,10 +165,28 @@ fn a_cluster_that_does_not_answer_is_inconclusive() {
     for command in ["run", "doctor", "cleanup"] {
         let access = ["--kubeconfig", "kubeconfig", "--context", "staging", "--profile", "platform.yaml"];
         let arguments = [[command].as_slice(), &access, &["--request-timeout", "2s"]].concat();
-        let (code, _, stderr) = run(&mut sandbox.plimsoll(&arguments));
+        let mut program = sandbox.plimsoll(&arguments);
+        let (code, _, stderr) = run(program.env("PLIMSOLL_AGENT_IMAGE", "registry.example.com/agent:1"));
         assert_eq!(code, 3, "{command}: {stderr}");
         assert!(stderr.contains("127.0.0.1:9"), "{command} does not name the server: {stderr}");
     }
+}
+
+#[test]
+fn nodes_that_pull_images_need_the_name_of_the_agents() {
+    let sandbox = Sandbox::new();
+    sandbox.write("kubeconfig", &kubeconfig("http://127.0.0.1:9"));
+    sandbox.write("platform.yaml", &plimsoll::profile::LAB_PROFILE.replace("plimsoll-*", "staging"));
+    refused(
+        &sandbox,
+        &["run", "--kubeconfig", "kubeconfig", "--context", "staging", "--profile", "platform.yaml"],
+        2,
+        &["--agent-image", "plimsoll image"],
+    );
+    let (code, stdout, _) = run(&mut sandbox.plimsoll(&["image", "agent.tar"]));
+    assert_eq!(code, 0);
+    assert!(stdout.starts_with("plimsoll.dev/agent:"), "{stdout}");
+    assert!(std::fs::metadata(sandbox.path().join("agent.tar")).is_ok_and(|file| file.len() > 100_000));
 }
 
 #[test]

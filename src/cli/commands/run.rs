@@ -27,7 +27,6 @@ pub(super) fn run(args: &RunArgs, layers: &Layers, terminal: Terminal, quiet: bo
     let target = access::target(&args.access, layers)?;
     let runs = place::writable(&layers.reports_dir(args.place.reports_dir.clone()))?;
     let jobs = layers.jobs(args.jobs).value.map_or(RunOrder::CONCURRENCY, usize::from);
-    let image = agent_image::choose(&target, args.agent_image.as_deref())?;
     let (later, reports) = split(&args.report);
     let id = RunId::random();
     let platform = Arc::new(platform);
@@ -68,6 +67,7 @@ pub(super) fn run(args: &RunArgs, layers: &Layers, terminal: Terminal, quiet: bo
         }
         let cluster =
             crate::cluster::connect(&target, &platform.platform, &options).await.map_err(access::refused)?;
+        let image = agent_image::choose(&target, args.agent_image.as_deref())?;
         let mut stage = ClusterStage::new(cluster, Arc::clone(&platform), image);
         let ended = session::run(order, &mut stage, &mut signals)
             .await
