@@ -52,6 +52,8 @@ const VERDICTS: &[&str] = &[
     "REJECTED",
     "REFUSED",
     "ASYMMETRIC",
+    "MISROUTED",
+    "UNAUTHENTICATED",
     "DNS_FAILED",
     "TLS_FAILED",
     "FORBIDDEN",

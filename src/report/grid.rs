@@ -67,7 +67,7 @@ pub(super) const fn class_of(state: CellState) -> &'static str {
     match state {
         CellState::Closed | CellState::AsDeclared => "tone-passed",
         CellState::Open => "tone-not-run",
-        CellState::Breach | CellState::Blocked => "tone-failed bad",
+        CellState::Breach | CellState::Blocked | CellState::Unexpected => "tone-failed bad",
         CellState::Untold => "tone-inconclusive doubt",
         CellState::Seen => "tone-none",
         CellState::Untried => "tone-none untried",
@@ -78,7 +78,7 @@ pub(super) const fn class_of(state: CellState) -> &'static str {
 pub(super) const fn tone_of(state: CellState) -> &'static str {
     match state {
         CellState::Closed | CellState::AsDeclared | CellState::Open => "passed",
-        CellState::Breach | CellState::Blocked => "failed",
+        CellState::Breach | CellState::Blocked | CellState::Unexpected => "failed",
         CellState::Untold => "inconclusive",
         CellState::Seen | CellState::Untried => "none",
     }

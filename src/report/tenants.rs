@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::engine::EvidenceBody;
+use crate::probe::VerdictKind;
 
 /// What became of the paths from one tenant to another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
@@ -23,6 +24,8 @@ pub enum CellState {
     Seen,
     /// An attempt could not be judged.
     Untold,
+    /// A path is closed, but by other means than promised.
+    Unexpected,
     /// A path that should be open is closed.
     Blocked,
     /// A path that should be closed is open.
@@ -31,12 +34,13 @@ pub enum CellState {
 
 impl CellState {
     /// Every state, in the order of a legend.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Closed,
         Self::Open,
         Self::AsDeclared,
         Self::Breach,
         Self::Blocked,
+        Self::Unexpected,
         Self::Untold,
         Self::Seen,
         Self::Untried,
@@ -51,6 +55,7 @@ impl CellState {
             Self::AsDeclared => "as declared",
             Self::Seen => "seen",
             Self::Untold => "untold",
+            Self::Unexpected => "unexpected",
             Self::Blocked => "blocked",
             Self::Breach => "breach",
         }
@@ -65,6 +70,7 @@ impl CellState {
             Self::AsDeclared => "some paths open, some closed, each as promised",
             Self::Seen => "tried, but nothing was promised",
             Self::Untold => "an attempt could not be judged",
+            Self::Unexpected => "closed, but by other means than promised",
             Self::Blocked => "a path that should be open is closed",
             Self::Breach => "a path that should be closed is open",
         }
@@ -72,7 +78,7 @@ impl CellState {
 
     /// True where the promise is broken or could not be judged.
     pub const fn is_off(self) -> bool {
-        matches!(self, Self::Untold | Self::Blocked | Self::Breach)
+        matches!(self, Self::Untold | Self::Unexpected | Self::Blocked | Self::Breach)
     }
 
     /// What one attempt means, given the words that were promised (none: anything goes).
@@ -83,16 +89,20 @@ impl CellState {
         if expected.is_empty() {
             return Self::Seen;
         }
-        if expected.split('|').any(|word| word.trim() == seen) {
-            return if seen == OPEN { Self::Open } else { Self::Closed };
+        let (mut accepted, mut open) = (false, false);
+        for word in expected.split(['|', ',']).flat_map(|part| part.split(" or ")) {
+            accepted |= word.trim() == seen;
+            open |= word.trim() == VerdictKind::Open.word();
         }
-        match seen {
-            OPEN => Self::Breach,
-            // Nothing that a boundary does: the attempt itself went wrong.
-            "PROBE_ERROR" => Self::Untold,
-            _ if expected.split('|').any(|word| word.trim() == OPEN) => Self::Blocked,
-            // Closed, but not by one of the accepted means: the step says why that is no proof.
-            _ => Self::Untold,
+        // The same judgement as the probes', so that matrix and verdict never disagree.
+        match VerdictKind::ALL.into_iter().find(|kind| kind.word() == seen) {
+            Some(VerdictKind::Open) if accepted => Self::Open,
+            _ if accepted => Self::Closed,
+            None => Self::Untold,
+            Some(kind) if kind.is_unclear() => Self::Untold,
+            _ if open => Self::Blocked,
+            Some(kind) if kind.is_breach() => Self::Breach,
+            _ => Self::Unexpected,
         }
     }
 
@@ -106,8 +116,6 @@ impl CellState {
         }
     }
 }
-
-const OPEN: &str = "OPEN";
 
 /// How often a verdict word was seen.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -279,4 +287,71 @@ fn finish_cell((tally, words): (CellTally, BTreeMap<String, usize>)) -> TenantCe
     // Stable, so that equal counts stay in alphabetical order.
     seen.sort_by_key(|word| std::cmp::Reverse(word.count));
     TenantCell { state: tally.state.unwrap_or(CellState::Untried), tried: tally.tried, off: tally.off, seen }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn each_attempt_is_told_as_the_probes_judge_it() {
+        for closed in ["DROPPED|REJECTED", "DROPPED or REJECTED", "DROPPED, REJECTED or REFUSED"] {
+            let of = |seen| CellState::of(closed, seen);
+            assert_eq!(of("DROPPED"), CellState::Closed);
+            assert_eq!(of("REJECTED"), CellState::Closed);
+            assert_eq!(of("OPEN"), CellState::Breach);
+            assert_eq!(of("ASYMMETRIC"), CellState::Breach);
+            assert_eq!(of("DNS_FAILED"), CellState::Untold);
+            assert_eq!(of("TLS_FAILED"), CellState::Unexpected);
+            assert_eq!(of("WHATEVER"), CellState::Untold);
+            assert_eq!(of(""), CellState::Untried);
+        }
+        assert_eq!(CellState::of("OPEN", "OPEN"), CellState::Open);
+        assert_eq!(CellState::of("OPEN", "DROPPED"), CellState::Blocked);
+        assert_eq!(CellState::of("OPEN", "PROBE_ERROR"), CellState::Untold);
+        assert_eq!(CellState::of("", "DROPPED"), CellState::Seen);
+    }
+
+    fn word() -> impl Strategy<Value = &'static str> {
+        prop::sample::select(vec!["", "OPEN", "DROPPED", "REJECTED", "TLS_FAILED", "PROBE_ERROR"])
+    }
+
+    proptest! {
+        /// Whatever is off in any attempt is off in the cell that tells them all, and every attempt is counted.
+        #[test]
+        fn folding_loses_nothing(
+            tries in prop::collection::vec((0..3_usize, 0..3_usize, word(), word()), 0..30)
+        ) {
+            let tenants = ["alpha", "bravo", "zulu"];
+            let bodies: Vec<EvidenceBody> = tries
+                .iter()
+                .map(|(from, to, seen, expected)| EvidenceBody::Matrix {
+                    caption: "TCP".to_owned(),
+                    rows: vec![format!("{}/web", tenants[*from])],
+                    columns: vec![format!("{}/db:1/TCP", tenants[*to])],
+                    cells: vec![vec![(*seen).to_owned()]],
+                    expected: vec![vec![(*expected).to_owned()]],
+                    control: None,
+                    probes: 1,
+                    took_us: 1,
+                })
+                .collect();
+            let Some(matrix) = TenantMatrix::fold(&bodies) else {
+                prop_assert!(tries.is_empty());
+                return Ok(());
+            };
+            let tried = tries.iter().filter(|(_, _, seen, _)| !seen.is_empty()).count();
+            let off = tries.iter().filter(|(_, _, seen, expected)| CellState::of(expected, seen).is_off()).count();
+            let cells: Vec<&TenantCell> = matrix.cells.iter().flatten().collect();
+            prop_assert_eq!(matrix.probes, tried);
+            prop_assert_eq!(cells.iter().map(|cell| cell.tried).sum::<usize>(), tried);
+            prop_assert_eq!(cells.iter().map(|cell| cell.off).sum::<usize>(), off);
+            for cell in cells {
+                prop_assert_eq!(cell.state.is_off(), cell.off > 0);
+                prop_assert_eq!(cell.seen.iter().map(|word| word.count).sum::<usize>(), cell.tried);
+            }
+        }
+    }
 }
