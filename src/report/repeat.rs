@@ -15,6 +15,7 @@ const KEPT: &[&str] = &[
     "--request-timeout",
     "--waivers",
     "--features",
+    "--config",
     "--agent-image",
 ];
 
