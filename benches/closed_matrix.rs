@@ -1,0 +1,164 @@
+//! How long a closed all-pairs matrix takes: 9 pods x 9 x 2 ports over TCP and UDP, 324 probes, on a real cluster.
+//!
+//! `KUBECONFIG=... cargo bench --bench closed_matrix -- [--image REFERENCE]`. The agent's image must be on the nodes (or
+//! pullable by the reference); its archive is written to the path given by `--write-image PATH` instead of running.
+
+use std::collections::BTreeMap;
+use std::error::Error;
+use std::time::{Duration, Instant};
+
+use k8s_openapi::api::core::v1::{Namespace, Pod};
+use k8s_openapi::api::networking::v1::{NetworkPolicy, NetworkPolicySpec};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
+use kube::api::{DeleteParams, PostParams};
+use kube::runtime::wait::{Condition, await_condition};
+use kube::{Api, Client};
+use plimsoll::probe::{
+    AddressKind, AgentPod, Fleet, MatrixPlan, MatrixResult, Source, Target, Transport, VerdictKind, image,
+};
+
+const TENANTS: [&str; 3] = ["bench-x", "bench-y", "bench-z"];
+const PODS: [&str; 3] = ["a", "b", "c"];
+const PORTS: [u16; 2] = [8080, 8081];
+const ROUNDS: usize = 5;
+
+type Result<T, E = Box<dyn Error>> = std::result::Result<T, E>;
+
+#[tokio::main]
+async fn main() -> Result<()> {
+    let arguments: Vec<String> = std::env::args().collect();
+    let value = |name: &str| {
+        let at = arguments.iter().position(|it| it == name)?;
+        arguments.get(at + 1).cloned()
+    };
+    if let Some(path) = value("--write-image") {
+        let image = image::agent_image()?;
+        std::fs::write(&path, &image.archive)?;
+        println!("{} {} bytes", image.reference, image.archive.len());
+        return Ok(());
+    }
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let client = Client::try_default().await?;
+    let image = value("--image").unwrap_or_else(image::agent_reference);
+    let result = measure(&client, &image).await;
+    for tenant in TENANTS {
+        Api::<Namespace>::all(client.clone()).delete(tenant, &DeleteParams::background()).await?;
+    }
+    result
+}
+
+async fn measure(client: &Client, image: &str) -> Result<()> {
+    let mut fleet = Fleet::default();
+    let (mut sources, mut targets) = (Vec::new(), Vec::new());
+    for tenant in TENANTS {
+        let namespace = Namespace { metadata: named(tenant), ..Namespace::default() };
+        Api::all(client.clone()).create(&PostParams::default(), &namespace).await?;
+    }
+    let begun = Instant::now();
+    for tenant in TENANTS {
+        for pod in PODS {
+            pods(client, tenant).create(&PostParams::default(), &agent(tenant, pod, image)).await?;
+        }
+    }
+    for tenant in TENANTS {
+        for pod in PODS {
+            let ready = await_condition(pods(client, tenant), pod, Ready);
+            let found = tokio::time::timeout(Duration::from_secs(120), ready).await??;
+            let address = found.and_then(|it| it.status?.pod_ip).ok_or("a pod without an address")?;
+            fleet.enlist(client, tenant, pod);
+            let (agent, place) = (format!("{tenant}/{pod}"), format!("{tenant}/{pod}"));
+            for transport in [Transport::Tcp, Transport::Udp] {
+                for port in PORTS {
+                    targets.push(Target {
+                        place: place.clone(),
+                        by: AddressKind::PodAddress,
+                        transport,
+                        host: address.clone(),
+                        port,
+                        expect: vec![agent.clone()],
+                        question: None,
+                    });
+                }
+            }
+            sources.push(Source { agent, place });
+        }
+    }
+    println!("9 pods ready          {:>7.3} s", begun.elapsed().as_secs_f64());
+    let begun = Instant::now();
+    fleet
+        .open()
+        .await
+        .map_err(|errors| errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))?;
+    println!("9 streams open        {:>7.3} s", begun.elapsed().as_secs_f64());
+    let plan = MatrixPlan::all_pairs(sources, targets);
+    for _ in 0..ROUNDS {
+        report("open matrix", &fleet.run(plan.clone()).await);
+    }
+    for tenant in TENANTS {
+        let policy = NetworkPolicy {
+            metadata: named("deny"),
+            spec: Some(NetworkPolicySpec {
+                pod_selector: Some(LabelSelector::default()),
+                policy_types: Some(vec!["Ingress".into(), "Egress".into()]),
+                ..NetworkPolicySpec::default()
+            }),
+        };
+        Api::namespaced(client.clone(), tenant).create(&PostParams::default(), &policy).await?;
+    }
+    let closed = |result: &MatrixResult| {
+        result
+            .select(|source, target| source.place != target.place)
+            .all(|it| it.cell.verdict.kind() != VerdictKind::Open)
+    };
+    let begun = Instant::now();
+    while !closed(&fleet.run(plan.clone()).await) {
+        if begun.elapsed() > Duration::from_secs(60) {
+            return Err("the policies do not take effect: is there a network policy controller?".into());
+        }
+    }
+    for _ in 0..ROUNDS {
+        report("closed matrix", &fleet.run(plan.clone()).await);
+    }
+    fleet.close().await;
+    Ok(())
+}
+
+fn report(what: &str, result: &MatrixResult) {
+    let tally: Vec<_> = result.tally().iter().map(|(kind, count)| format!("{kind} {count}")).collect();
+    let took = result.span().length().as_secs_f64();
+    println!("{what:<14} {:>4} x {took:>7.3} s  {}", result.probes(), tally.join(", "));
+    for entry in result.iter().filter(|entry| entry.cell.verdict.kind().is_unclear()).take(3) {
+        println!("    {}: {}", entry.attempt(), entry.cell.verdict);
+    }
+}
+
+fn named(name: &str) -> ObjectMeta {
+    ObjectMeta { name: Some(name.to_owned()), ..ObjectMeta::default() }
+}
+
+fn pods(client: &Client, namespace: &str) -> Api<Pod> {
+    Api::namespaced(client.clone(), namespace)
+}
+
+fn agent(namespace: &str, name: &str, image: &str) -> Pod {
+    AgentPod {
+        namespace: namespace.to_owned(),
+        name: name.to_owned(),
+        tenant: namespace.to_owned(),
+        image: image.to_owned(),
+        image_pull_policy: Some("IfNotPresent".to_owned()),
+        labels: BTreeMap::from([("pod".to_owned(), name.to_owned())]),
+        tcp: PORTS.to_vec(),
+        udp: PORTS.to_vec(),
+        ..AgentPod::default()
+    }
+    .pod()
+}
+
+struct Ready;
+
+impl Condition<Pod> for Ready {
+    fn matches_object(&self, pod: Option<&Pod>) -> bool {
+        pod.is_some_and(plimsoll::cluster::pod_is_ready)
+    }
+}
