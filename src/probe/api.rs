@@ -332,6 +332,44 @@ PROBE_ERROR (500 InternalError: Internal error occurred: failed calling webhook 
 "#);
     }
 
+    /// What a Kubernetes 1.36.3 said: the request's verdict, and the authorizer's.
+    #[test]
+    fn recorded_answers_are_understood() {
+        #[derive(serde::Deserialize)]
+        struct Recorded {
+            case: String,
+            status: Status,
+        }
+        let recorded: Vec<Recorded> = serde_json::from_str(include_str!("api_statuses.json")).unwrap();
+        let lines: Vec<_> = recorded
+            .into_iter()
+            .map(|Recorded { case, status }| {
+                let result = api(status);
+                format!("{case}: {} / {}", verdict(&result).kind(), authorization(&result, Some("alice")))
+            })
+            .collect();
+        insta::assert_snapshot!(lines.join("\n"), @r#"
+rbac: FORBIDDEN / FORBIDDEN (by the authorizer)
+rbac-cluster: FORBIDDEN / FORBIDDEN (by the authorizer)
+rbac-path: FORBIDDEN / FORBIDDEN (by the authorizer)
+rbac-named: FORBIDDEN / FORBIDDEN (by the authorizer)
+psa: ADMISSION_DENIED / OPEN
+quota-cm: QUOTA_EXCEEDED / OPEN
+limitrange: ADMISSION_DENIED / OPEN
+quota-pod: QUOTA_EXCEEDED / OPEN
+quota-must: ADMISSION_DENIED / OPEN
+vap: ADMISSION_DENIED / OPEN
+escalate: FORBIDDEN / FORBIDDEN (by RBAC's escalation guard)
+notfound: PROBE_ERROR / OPEN
+unserved: PROBE_ERROR / PROBE_ERROR (404 Failed to parse error data: 404 page not found)
+conflict: PROBE_ERROR / OPEN
+invalid: PROBE_ERROR / OPEN
+sa: PROBE_ERROR / PROBE_ERROR (pods "p" is forbidden: error looking up service account rec2/zzz: serviceaccount "zzz" not found)
+impersonate: FORBIDDEN / FORBIDDEN (by the authorizer)
+terminating: PROBE_ERROR / PROBE_ERROR (configmaps "c" is forbidden: unable to create new content in namespace rec because it is being terminated)
+"#);
+    }
+
     #[test]
     fn a_name_cannot_pose_as_a_refusal() {
         let trick = "x is forbidden: exceeded quota: a, requested: ";
