@@ -19,7 +19,7 @@ use super::handle::fill;
 use super::placement::Placement;
 use super::{Actor, PoolSettings, Tenant, TenantError, TenantSpec, Workload, control, workload};
 use crate::cluster::{self, Cluster, ImageDelivery, Ownership};
-use crate::engine::{Event, TenantRole};
+use crate::engine::{Event, Notes, TenantRole, waiting_for};
 use crate::profile::{Identity, Onboarding};
 
 /// A tenant by its cell: whoever comes first onboards, the others wait for the same result.
@@ -161,13 +161,16 @@ impl TenantPool {
         let pool = self.clone();
         let task_spec = spec.clone();
         let cell = Arc::clone(&entry.cell);
-        let task = tokio::spawn(async move {
+        // The task is no part of the scenario, but what it waits for is what the scenario waits for.
+        let notes = Notes::current().unwrap_or_default();
+        let _waiting = waiting_for(format!("tenant {} to be usable", spec.name));
+        let task = tokio::spawn(notes.scope(async move {
             let tenant = cell.get_or_init(|| pool.onboard(&task_spec, id_suffix)).await.clone()?;
             if task_spec.workload == Workload::ThreeTier {
                 tenant.workload.get_or_init(|| pool.deploy(&tenant)).await.clone()?;
             }
             Ok(tenant)
-        });
+        }));
         let tenant = task.await.map_err(|error| TenantError::TooSlow {
             tenant: spec.name.clone(),
             within: Duration::ZERO,
