@@ -19,6 +19,7 @@ use thiserror::Error;
 use tokio::time::Instant;
 
 use super::{Cluster, ClusterError, pods};
+use crate::engine::waiting_for;
 
 /// A watch that brings nothing but errors for that long is given up before its deadline.
 const GIVE_UP_AFTER: Duration = Duration::from_secs(10);
@@ -60,6 +61,7 @@ pub(super) async fn watch_until<K, T>(
 where
     K: Resource + Clone + DeserializeOwned + Debug + Send + 'static,
 {
+    let waiting = waiting_for(what);
     let deadline = Instant::now() + within;
     let mut stream = pin!(watcher(api, config).default_backoff());
     let mut seen: BTreeMap<String, K> = BTreeMap::new();
@@ -114,7 +116,12 @@ where
         if listed {
             match look(&seen) {
                 Progress::Done(value) => return Ok(value),
-                Progress::Waiting(lines) => last = lines,
+                Progress::Waiting(lines) => {
+                    if let Some(first) = lines.first() {
+                        waiting.saw(first.clone());
+                    }
+                    last = lines;
+                }
                 Progress::Hopeless(lines) => return Err(ended(what, within, lines).into()),
             }
         }
