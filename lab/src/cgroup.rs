@@ -96,6 +96,17 @@ fn parse(mounts: &str) -> Option<Hierarchies> {
 
 fn make(directory: &Path) -> Result<()> {
     match fs::create_dir(directory) {
+        Err(error)
+            if matches!(
+                error.kind(),
+                io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied
+            ) =>
+        {
+            Err(LabError::precondition(
+                format!("the control group {} cannot be made: {error}", directory.display()),
+                "run the lab on the machine itself, or in a container that may (`--privileged`)",
+            ))
+        }
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
             Err(error).context(|| format!("making the control group {}", directory.display()))
         }
@@ -193,6 +204,18 @@ mod tests {
         let paths = ["/sys/fs/cgroup/cpu", "/sys/fs/cgroup/memory", "/sys/fs/cgroup/unified"];
         assert_eq!(parse(mixed), Some(Hierarchies::V1(paths.map(PathBuf::from).to_vec())));
         assert_eq!(parse("proc /proc proc rw 0 0\n"), None);
+    }
+
+    #[test]
+    fn a_group_without_its_controllers_is_named() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("cgroup.controllers"), "cpu io memory pids\n").unwrap();
+        fs::write(dir.path().join("cgroup.subtree_control"), "").unwrap();
+        let error = delegate(dir.path()).unwrap_err();
+        assert_eq!(error.exit_code(), 2);
+        assert!(error.to_string().contains("lacks the controllers cpuset"), "{error}");
+        fs::write(dir.path().join("cgroup.controllers"), "cpuset cpu io memory pids\n").unwrap();
+        delegate(dir.path()).unwrap();
     }
 
     #[test]

@@ -200,9 +200,7 @@ impl Lab {
         let Some(state) = state else { return Ok(report) };
         report.server = Some(format!("https://127.0.0.1:{}", state.api_port));
         report.kubeconfig = Some(self.paths.kubeconfig()).filter(|path| path.exists());
-        report.kubernetes = crate::component::find("kubernetes")
-            .and_then(|component| component.version())
-            .map(ToOwned::to_owned);
+        report.kubernetes = LabSpec::read(&self.paths)?.and_then(|spec| spec.kubernetes);
         match self.ask(&Request::Status, STATUS_LIMIT) {
             Ok(status) => report.status = Some(status),
             Err(error) => report.problem = Some(error.to_string()),

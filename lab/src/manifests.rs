@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use include_dir::{Dir, include_dir};
+use sha2::{Digest as _, Sha256};
 
 use crate::apply::{Manifest, parse};
 use crate::error::{LabError, Result};
@@ -31,6 +32,19 @@ pub(crate) fn write_out(to: &Path) -> Result<()> {
         write(&to.join(file.path()), file.contents())?;
     }
     Ok(())
+}
+
+/// Changes whenever a manifest does.
+pub(crate) fn fingerprint() -> String {
+    let mut files: Vec<_> = MANIFESTS.dirs().flat_map(Dir::files).collect();
+    files.sort_by_key(|file| file.path());
+    let mut digest = Sha256::new();
+    for file in files {
+        digest.update(file.path().as_os_str().as_encoded_bytes());
+        digest.update((file.contents().len() as u64).to_le_bytes());
+        digest.update(file.contents());
+    }
+    hex::encode(digest.finalize())
 }
 
 fn directory(name: &str) -> Result<Vec<Manifest>> {

@@ -30,6 +30,9 @@ pub struct LabSpec {
     pub api_port: u16,
     /// Who brings the network.
     pub cni: Cni,
+    /// The version of Kubernetes.
+    #[serde(default)]
+    pub kubernetes: Option<String>,
     /// Directories of built components, by component name.
     pub components: std::collections::BTreeMap<String, std::path::PathBuf>,
 }

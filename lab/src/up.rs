@@ -1,5 +1,7 @@
 //! Brings a lab up: builds what is missing, starts it, waits until it is whole.
 
+use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,7 +25,7 @@ const SUPERVISOR_START: Duration = Duration::from_secs(20);
 const START: Duration = Duration::from_secs(240);
 /// How long the nodes may take to be Ready, and then the DNS to answer.
 const READY: Duration = Duration::from_secs(180);
-/// Tells that a lab was whole once.
+/// Tells that a lab was whole once, and with which manifests.
 const COMPLETE: &str = "complete";
 
 /// What a lab is to be; what is `None` is as it is, or the default for a new one.
@@ -37,9 +39,11 @@ pub struct UpOptions {
     pub cni: Option<Cni>,
 }
 
-const BUILD: &str = "build components";
+/// The component that is not needed before the nodes have joined.
+const LATER: &str = "coredns";
+
 const START_STEP: &str = "start the control plane";
-const JOIN: &str = "join the nodes";
+const JOIN: &str = "wait for the nodes";
 const DNS: &str = "wait for DNS";
 const PLATFORM: &str = "apply the platform";
 
@@ -50,15 +54,41 @@ pub(crate) async fn up(lab: &Lab, options: UpOptions, progress: Arc<dyn Progress
     // The lock is a file's: it is held by the handle and not by a thread.
     let locked = lab.clone();
     let _lock = blocking(move || locked.lock(&*listener)).await?;
-    let running = LabState::read(&lab.paths)?.filter(LabState::is_running);
-    let spec = match (&running, LabSpec::read(&lab.paths)?) {
-        (Some(_), Some(spec)) => {
+    let spec = match running(&lab).await? {
+        Some(spec) => {
             check_same(&spec, &options)?;
+            if spec.components != components(&lab) {
+                progress.note(
+                    "the running lab has components of other versions: `lab down` and `lab up` renew it",
+                );
+            }
             spec
         }
-        _ => start(&lab, &options, &progress).await?,
+        None => start(&lab, &options, &progress).await?,
     };
     complete(&lab, &spec, &progress).await
+}
+
+/// What the lab is if it runs. One that failed to start does not count: it is started anew.
+async fn running(lab: &Lab) -> Result<Option<LabSpec>> {
+    if !lab.is_running() {
+        return Ok(None);
+    }
+    let asked = lab.clone();
+    let status = blocking(move || asked.ask(&Request::Status, Duration::from_secs(10))).await;
+    if status.is_ok_and(|status| matches!(status.phase, Phase::Failed(_))) {
+        return Ok(None);
+    }
+    LabSpec::read(&lab.paths)
+}
+
+/// The components that every lab needs, and where they are once they are built.
+fn components(lab: &Lab) -> BTreeMap<String, PathBuf> {
+    component::ALL
+        .iter()
+        .filter(|component| !component.optional)
+        .map(|component| (component.name.to_owned(), component.directory(&lab.home)))
+        .collect()
 }
 
 fn check_same(spec: &LabSpec, options: &UpOptions) -> Result<()> {
@@ -84,23 +114,30 @@ async fn start(lab: &Lab, options: &UpOptions, progress: &Arc<dyn Progress>) -> 
     if !(1..=address::MAX_NODES).contains(&nodes) {
         return Err(LabError::Usage(format!("a lab has 1 to {} nodes, not {nodes}", address::MAX_NODES)));
     }
-    let needed: Vec<&'static Component> =
-        component::ALL.iter().filter(|component| !component.optional).collect();
-    let missing = needed.iter().filter(|component| !component.directory(&lab.home).exists()).count();
+    let missing: Vec<&'static Component> = component::ALL
+        .iter()
+        .filter(|component| !component.optional && !component.directory(&lab.home).exists())
+        .collect();
     let api_port = options.api_port.unwrap_or(0);
 
     // What an earlier lab of this name left is removed first: it may be what is in the way.
     let cleaned = lab.clone();
     blocking(move || down::remove(&cleaned)).await?;
-    preflight::check_machine(lab.paths.root(), lab.home.cache(), missing, nodes)?;
+    preflight::check_machine(lab.paths.root(), lab.home.cache(), missing.len(), nodes)?;
     preflight::check_port(api_port)?;
-    let remaining = [START_STEP, JOIN, DNS, PLATFORM];
-    progress.begin(BUILD, &remaining.map(String::from));
+    let remaining = [START_STEP, PLATFORM, JOIN, DNS];
     // The DNS runs in the cluster: it is built while the rest comes up.
-    for component in needed.iter().filter(|component| component.name != "coredns") {
+    let first: Vec<&'static Component> =
+        missing.into_iter().filter(|component| component.name != LATER).collect();
+    for (index, component) in first.iter().enumerate() {
+        let left = first[index + 1..].iter().map(|component| build_step(component));
+        progress.begin(
+            &build_step(component),
+            &left.chain(remaining.iter().map(ToString::to_string)).collect::<Vec<_>>(),
+        );
         build(lab, component, progress).await?;
+        progress.done(&build_step(component));
     }
-    progress.done(BUILD);
 
     progress.begin(START_STEP, &remaining[1..].iter().map(ToString::to_string).collect::<Vec<_>>());
     let spec = LabSpec {
@@ -108,10 +145,8 @@ async fn start(lab: &Lab, options: &UpOptions, progress: &Arc<dyn Progress>) -> 
         nodes,
         api_port,
         cni: options.cni.unwrap_or_default(),
-        components: needed
-            .iter()
-            .map(|component| (component.name.to_owned(), component.directory(&lab.home)))
-            .collect(),
+        kubernetes: component::find("kubernetes").and_then(Component::version).map(ToOwned::to_owned),
+        components: components(lab),
     };
     let (starting, wanted) = (lab.clone(), spec.clone());
     blocking(move || {
@@ -120,6 +155,10 @@ async fn start(lab: &Lab, options: &UpOptions, progress: &Arc<dyn Progress>) -> 
     })
     .await?;
     Ok(spec)
+}
+
+fn build_step(component: &Component) -> String {
+    format!("build {}", component.name)
 }
 
 async fn build(lab: &Lab, component: &'static Component, progress: &Arc<dyn Progress>) -> Result<()> {
@@ -189,41 +228,37 @@ async fn complete(lab: &Lab, spec: &LabSpec, progress: &Arc<dyn Progress>) -> Re
     let state = LabState::read(&lab.paths)?.ok_or_else(|| LabError::NotRunning(lab.name().to_owned()))?;
     lab.publish(spec, &state)?;
     let marker = lab.paths.root().join(COMPLETE);
-    let (running, ()) =
-        tokio::try_join!(await_running(lab, &state), load_dns_image(lab, spec, progress, marker.exists()))?;
+    // Which manifests are in force, if the lab was whole once.
+    let applied = std::fs::read_to_string(&marker).ok();
+    let current = manifests::fingerprint();
+    let (note, ()) =
+        tokio::try_join!(await_running(lab, &state), load_dns_image(lab, spec, progress, applied.is_some()))?;
     progress.done(START_STEP);
-    if let Some(note) = running {
+    if let Some(note) = note {
         progress.note(&note);
     }
     let client = apply::client(&lab.paths.kubeconfig()).await?;
-    if spec.cni == Cni::External {
-        if !marker.exists() {
-            apply::apply_all(&client, &manifests::system()?).await?;
-            apply::apply_all(&client, &manifests::platform()?).await?;
-        }
-        progress.note("the nodes become Ready, and DNS answers, once a network add-on is installed");
-        return crate::paths::write(&marker, "");
-    }
-    if !marker.exists() {
-        progress.begin(JOIN, &[DNS.into(), PLATFORM.into()]);
+    if applied.as_ref() != Some(&current) {
+        progress.begin(PLATFORM, &[JOIN.into(), DNS.into()]);
+        manifests::write_out(&lab.paths.manifests())?;
         apply::apply_all(&client, &manifests::system()?).await?;
-        await_nodes(&client, spec).await?;
-        progress.done(JOIN);
-        progress.begin(PLATFORM, &[DNS.into()]);
         apply::apply_all(&client, &manifests::platform()?).await?;
         progress.done(PLATFORM);
-        progress.begin(DNS, &[]);
-    } else {
-        await_nodes(&client, spec).await?;
     }
+    if spec.cni == Cni::External {
+        progress.note("the nodes become Ready, and DNS answers, once a network add-on is installed");
+        return crate::paths::write(&marker, current);
+    }
+    progress.begin(JOIN, &[DNS.into()]);
+    await_nodes(&client, spec).await?;
+    progress.done(JOIN);
+    progress.begin(DNS, &[]);
     let asked = lab.clone();
     // The lab gives up first, so that its reason is heard.
     blocking(move || asked.tell(&Request::AwaitDns { limit: READY }, READY + Duration::from_secs(10)))
         .await?;
-    if !marker.exists() {
-        progress.done(DNS);
-    }
-    crate::paths::write(&marker, "")
+    progress.done(DNS);
+    crate::paths::write(&marker, current)
 }
 
 async fn await_running(lab: &Lab, state: &LabState) -> Result<Option<String>> {
@@ -278,10 +313,10 @@ async fn load_dns_image(lab: &Lab, spec: &LabSpec, progress: &Arc<dyn Progress>,
     if loaded {
         return Ok(());
     }
-    if let Some(component) = component::find("coredns") {
+    if let Some(component) = component::find(LATER) {
         build(lab, component, progress).await?;
     }
-    let archive = spec.component("coredns")?.join(IMAGE_ARCHIVE);
+    let archive = spec.component(LATER)?.join(IMAGE_ARCHIVE);
     let deadline = Instant::now() + SUPERVISOR_START;
     loop {
         let (loading, archive) = (lab.clone(), archive.clone());

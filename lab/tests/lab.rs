@@ -214,7 +214,7 @@ fn a_killed_lab_is_gone_and_the_next_command_mends_what_is_left() {
 fn an_up_that_is_killed_at_any_step_leaves_nothing_that_down_does_not_remove() {
     let lab = TestLab::new("early");
     let before = Machine::look();
-    for step in ["start the control plane", "join the nodes", "wait for DNS"] {
+    for step in ["start the control plane", "apply the platform", "wait for DNS"] {
         let mut up = lab
             .command(["up", "--nodes", "1", "--name", &lab.name])
             .stdout(Stdio::null())
@@ -253,6 +253,30 @@ fn two_at_once_make_one_lab_and_two_names_make_two() {
     first.ok(&["down"]);
     assert_eq!(second.status()["phase"], "running");
     second.ok(&["down"]);
+}
+
+#[test]
+fn a_node_that_is_killed_as_a_whole_comes_back() {
+    let lab = TestLab::new("node");
+    lab.ok(&["up", "--nodes", "1"]);
+    let root = lab.root().display().to_string();
+    let (first, _) = mentioning(&root)
+        .into_iter()
+        .find(|(_, line)| line.contains(" init-node "))
+        .expect("the node's first process");
+    let members = descendants(first);
+    assert!(members.len() > 5, "{members:?}");
+    kill(Pid::from_raw(first), Signal::SIGKILL).unwrap();
+    wait_for("another first process of the node", PATIENCE, || {
+        mentioning(&root).into_iter().any(|(pid, line)| line.contains(" init-node ") && pid != first)
+    });
+    // Whole means: the node is Ready and its pods answer for DNS again.
+    lab.ok(&["up"]);
+    wait_for("the kubelet in the status", PATIENCE, || {
+        lab.status()["nodes"][0]["units"].to_string().contains("kubelet")
+    });
+    lab.ok(&["up"]);
+    lab.ok(&["down"]);
 }
 
 #[test]

@@ -14,7 +14,11 @@ pub struct Terminal {
     started: Instant,
     line: Option<ProgressBar>,
     steps: Mutex<Vec<(String, Instant)>>,
+    last_detail: Mutex<Instant>,
 }
+
+/// Without a terminal, a step that goes on is heard of this often.
+const QUIET: Duration = Duration::from_secs(15);
 
 impl Terminal {
     /// Starts to count the time.
@@ -28,7 +32,8 @@ impl Terminal {
             line.enable_steady_tick(Duration::from_millis(120));
             line
         });
-        Self { started: Instant::now(), line, steps: Mutex::default() }
+        let now = Instant::now();
+        Self { started: now, line, steps: Mutex::default(), last_detail: Mutex::new(now) }
     }
 
     /// How long it has taken so far.
@@ -63,9 +68,15 @@ impl Progress for Terminal {
     }
 
     fn detail(&self, step: &str, detail: &str) {
-        // Elsewhere than on a terminal, a line for each detail would bury the steps.
         if let Some(line) = &self.line {
             line.set_message(format!("{step}: {detail}"));
+            return;
+        }
+        // Elsewhere than on a terminal, a line for each detail would bury the steps.
+        let mut last = self.last_detail.lock().unwrap_or_else(PoisonError::into_inner);
+        if last.elapsed() > QUIET {
+            *last = Instant::now();
+            eprintln!("{:>6.1}s. {step}: {detail}", self.started.elapsed().as_secs_f64());
         }
     }
 

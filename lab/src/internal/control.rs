@@ -22,6 +22,9 @@ use crate::{apply, credentials};
 /// How long the API server may take.
 const API_START: Duration = Duration::from_secs(180);
 
+/// The pause before a node that went down is started again.
+const NODE_RESTART: Duration = Duration::from_secs(1);
+
 #[derive(Debug)]
 struct Control {
     paths: LabPaths,
@@ -71,6 +74,11 @@ impl Control {
             Ok(()) => tracing::info!("the lab runs"),
             Err(error) => tracing::error!("{error}"),
         }
+        if outcome.is_ok() {
+            for node in self.nodes() {
+                tokio::spawn(Arc::clone(&self).keep(node));
+            }
+        }
         self.enter(outcome.map_or_else(|error| Phase::Failed(error.to_string()), |()| Phase::Running));
     }
 
@@ -103,16 +111,41 @@ impl Control {
         Ok(())
     }
 
+    /// Starts a node again whenever its process tree has ended.
+    async fn keep(self: Arc<Self>, mut node: NodeHandle) {
+        loop {
+            node.ended().await;
+            node = loop {
+                // Its link goes with its network namespace, which the kernel removes in its own time.
+                tokio::time::sleep(NODE_RESTART).await;
+                let restarted = async {
+                    let node = self.prepare(node.index(), node.name()).await?;
+                    let joined = node.ask(NodeRequest::Join).await;
+                    joined.inspect_err(|_| node.end()).map(|()| node)
+                };
+                match restarted.await {
+                    Ok(node) => break node,
+                    Err(error) => tracing::warn!("starting {} again: {error}", node.name()),
+                }
+            };
+            tracing::info!("{} is back", node.name());
+        }
+    }
+
     async fn prepare(&self, index: u16, name: &str) -> Result<NodeHandle> {
         let (node, process) = NodeHandle::start(&self.paths, index, name).await?;
         {
             let mut nodes = self.nodes.lock().unwrap_or_else(PoisonError::into_inner);
+            nodes.retain(|other| other.index() != index);
             nodes.push(node.clone());
             nodes.sort_by_key(NodeHandle::index);
         }
-        network::link_node(index, process)?;
-        node.ask(NodeRequest::Prepare).await?;
-        Ok(node)
+        let ready = match network::link_node(index, process) {
+            Ok(()) => node.ask(NodeRequest::Prepare).await,
+            Err(error) => Err(error),
+        };
+        // Half a node is none: what there is of it must not be in the way of the next.
+        ready.inspect_err(|_| node.end()).map(|()| node)
     }
 
     async fn declare(&self, client: &Client, names: &[String]) -> Result<()> {

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot, watch};
 
 use super::Role;
 use super::protocol::{FromNode, NodeRequest, NodeStatus, ToNode};
@@ -21,6 +21,8 @@ pub(super) struct NodeHandle {
     index: u16,
     name: String,
     shared: Arc<Mutex<Shared>>,
+    ended: watch::Sender<bool>,
+    end: Arc<Notify>,
     input: Arc<tokio::sync::Mutex<ChildStdin>>,
 }
 
@@ -54,6 +56,8 @@ impl NodeHandle {
             index,
             name: name.to_owned(),
             shared: Arc::new(Mutex::new(shared)),
+            ended: watch::Sender::new(false),
+            end: Arc::new(Notify::new()),
             input: Arc::new(tokio::sync::Mutex::new(input)),
         };
         let mut output = BufReader::new(output).lines();
@@ -99,6 +103,17 @@ impl NodeHandle {
         }
     }
 
+    /// Ends its process tree, as a whole.
+    pub(super) fn end(&self) {
+        self.end.notify_one();
+    }
+
+    /// Waits until its process tree is gone.
+    pub(super) async fn ended(&self) {
+        // An error means that nobody is left to say more.
+        let _ = self.ended.subscribe().wait_for(|ended| *ended).await;
+    }
+
     /// How it is.
     pub(super) fn status(&self) -> NodeStatus {
         let shared = self.shared();
@@ -110,13 +125,27 @@ impl NodeHandle {
         }
     }
 
+    /// Its name.
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
     /// Its number, from 0.
     pub(super) fn index(&self) -> u16 {
         self.index
     }
 
     async fn listen(self, mut child: Child, mut output: tokio::io::Lines<BufReader<ChildStdout>>) {
-        while let Ok(Some(line)) = output.next_line().await {
+        loop {
+            let line = tokio::select! {
+                line = output.next_line() => line,
+                () = self.end.notified() => {
+                    // The first process of the node dies with this one, and all others with that.
+                    let _ = child.start_kill();
+                    continue;
+                }
+            };
+            let Ok(Some(line)) = line else { break };
             match serde_json::from_str(&line) {
                 Ok(FromNode::Units(units)) => self.shared().units = units,
                 Ok(FromNode::Answer { id, result }) => {
@@ -137,6 +166,7 @@ impl NodeHandle {
             Ok(status) => tracing::warn!("{} went down: {status}", self.name),
             Err(error) => tracing::warn!("{} went down: {error}", self.name),
         }
+        self.ended.send_replace(true);
     }
 
     fn shared(&self) -> std::sync::MutexGuard<'_, Shared> {
