@@ -98,7 +98,7 @@ pub async fn doctor(
             hint: None,
         });
     }
-    findings.sort_by(|a, b| b.level.cmp(&a.level));
+    findings.sort_by_key(|finding| std::cmp::Reverse(finding.level));
     Ok(Report { server, nodes, skew, rights, capabilities, findings })
 }
 
@@ -192,8 +192,7 @@ fn rights_findings(rights: &[RightsCheck]) -> Vec<Finding> {
 fn capability_finding(check: &CapabilityCheck) -> Finding {
     let name = check.capability;
     match (check.claimed, check.detected) {
-        (_, None) => fine("capability", format!("{name}: {}", check.probe)),
-        (true, Some(true)) => fine("capability", format!("{name}: {}", check.probe)),
+        (_, None) | (true, Some(true)) => fine("capability", format!("{name}: {}", check.probe)),
         (true, Some(false)) => Finding {
             level: FindingLevel::Lacking,
             topic: "capability",

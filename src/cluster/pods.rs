@@ -91,7 +91,7 @@ fn container_cause(container: &ContainerStatus) -> Option<String> {
         1 => ", restarted once".to_owned(),
         count => format!(", restarted {count} times"),
     };
-    let before = container.last_state.as_ref().and_then(|state| ended(state));
+    let before = container.last_state.as_ref().and_then(ended);
     let before = before.map(|ended| format!(", before that it {ended}")).unwrap_or_default();
     let state = container.state.as_ref()?;
     if let Some(waiting) = &state.waiting {

@@ -78,7 +78,8 @@ pub struct ManifestsAdapter {
 }
 
 /// Commands of the platform. They get `PLIMSOLL_TENANT`, `PLIMSOLL_NAME`, `PLIMSOLL_RUN`, `PLIMSOLL_CONTEXT`,
-/// `PLIMSOLL_LABELS` (`key=value,...`, to be put on what they make) and `KUBECONFIG`.
+/// `PLIMSOLL_LABELS` (`key=value,...`, to be put on what they make), `PLIMSOLL_EXPIRES_AT` (for the annotation
+/// `plimsoll.dev/expires-at`) and `KUBECONFIG`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct CommandAdapter {

@@ -120,7 +120,7 @@ fn several_problems_come_at_once_in_the_order_of_the_file() {
     insta::assert_snapshot!(lines.join("\n"), @r"
     my.yaml:26:7: `*` allows every context, which a production profile must not
     my.yaml:30:15: a production platform is not expendable
-    my.yaml:94:28: `lots` is not a quantity
+    my.yaml:95:28: `lots` is not a quantity
     ");
 }
 

@@ -292,7 +292,7 @@ pub(super) async fn deploy(
     let foundations = foundations(namespace)
         .into_iter()
         .filter(|object| tenant.role() == TenantRole::Subject || object["kind"] != "NetworkPolicy")
-        .map(|object| serde_json::from_value::<DynamicObject>(object))
+        .map(serde_json::from_value::<DynamicObject>)
         .collect::<Result<Vec<_>, _>>()
         .map_err(|error| internal(&error))?;
     cluster::apply(cluster, client, Some(tenant.ownership()), foundations).await.map_err(doing())?;
