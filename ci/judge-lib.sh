@@ -65,6 +65,8 @@ userland() { # ROOT PROGRAM...
   for applet in $(busybox --list); do
     [[ -e $to/usr/bin/$applet ]] || ln -s busybox "$to/usr/bin/$applet"
   done
+  # Busybox's own shell drops variables whose names are not its taste, which some specs are about.
+  if [[ -e $to/usr/bin/bash ]]; then ln -sf bash "$to/usr/bin/sh"; fi
   printf '%s\n' root:x:0:0:root:/root:/bin/sh nobody:x:65534:65534:nobody:/:/bin/false \
     user-defined-in-image:x:1000:1000::/:/bin/sh >"$to/etc/passwd"
   printf '%s\n' root:x:0: nogroup:x:65534: user-defined-in-image:x:1000: \
@@ -73,13 +75,13 @@ userland() { # ROOT PROGRAM...
 }
 
 # Packs a root directory as an archive of one layer, as `docker save` writes it.
-archive() { # FILE ROOT ENTRYPOINT-JSON REFERENCE...
-  local file=$1 from=$2 entrypoint=$3 work
+archive() { # FILE ROOT WHAT-TO-RUN REFERENCE...; WHAT-TO-RUN are fields of the image's configuration, as JSON
+  local file=$1 from=$2 run=$3 work
   shift 3
   work=$(mktemp -d)
   tar --sort=name --mtime=@0 --owner=0 --group=0 --numeric-owner -C "$from" -cf "$work/layer.tar" .
-  printf '{"architecture":"%s","os":"linux","config":{"Env":["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"],"Entrypoint":%s},"rootfs":{"type":"layers","diff_ids":["sha256:%s"]}}' \
-    "$(go env GOARCH)" "$entrypoint" "$(sha256sum "$work/layer.tar" | cut -d' ' -f1)" >"$work/config.json"
+  printf '{"architecture":"%s","os":"linux","config":{"Env":["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"],"WorkingDir":"/",%s},"rootfs":{"type":"layers","diff_ids":["sha256:%s"]}}' \
+    "$(go env GOARCH)" "$run" "$(sha256sum "$work/layer.tar" | cut -d' ' -f1)" >"$work/config.json"
   printf '[{"Config":"config.json","RepoTags":[%s],"Layers":["layer.tar"]}]' \
     "$(printf '"%s",' "$@" | sed 's/,$//')" >"$work/manifest.json"
   tar -C "$work" -cf "$file" manifest.json config.json layer.tar
