@@ -102,10 +102,12 @@ fn finish(
         }
     }
     let to_stdout = later.iter().any(|target| target.path.is_none());
-    if !quiet && !to_stdout {
+    if !to_stdout {
         output::print(&crate::report::render_terminal(&model, terminal.stdout_color))?;
     }
-    where_it_lies(ended, &model);
+    if !quiet {
+        where_it_lies(ended, &model);
+    }
     Ok(exit)
 }
 
