@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use kube::api::{DynamicObject, Patch, PatchParams, TypeMeta};
+use kube::api::{DynamicObject, Patch, PatchParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::core::GroupVersionKind;
 use kube::discovery::{ApiCapabilities, ApiResource, Scope, pinned_kind};
@@ -88,17 +88,16 @@ async fn apply(
     known: &mut std::collections::HashMap<GroupVersionKind, (ApiResource, ApiCapabilities)>,
     object: &DynamicObject,
 ) -> Result<(), kube::Error> {
-    let types = object.types.clone().unwrap_or_else(TypeMeta::default);
+    let types = object.types.clone().unwrap_or_default();
     let kind = GroupVersionKind::try_from(&types).map_err(|error| {
         kube::Error::Discovery(kube::error::DiscoveryError::InvalidGroupVersion(error.to_string()))
     })?;
-    let (resource, capabilities) = match known.get(&kind) {
-        Some(found) => found.clone(),
-        None => {
-            let found = pinned_kind(client, &kind).await?;
-            known.insert(kind, found.clone());
-            found
-        }
+    let (resource, capabilities) = if let Some(found) = known.get(&kind) {
+        found.clone()
+    } else {
+        let found = pinned_kind(client, &kind).await?;
+        known.insert(kind, found.clone());
+        found
     };
     let api: Api<DynamicObject> = match (&capabilities.scope, object.namespace()) {
         (Scope::Cluster, _) => Api::all_with(client.clone(), &resource),

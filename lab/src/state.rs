@@ -88,6 +88,11 @@ impl ProcessIdentity {
         Some(Self { pid, started, boot })
     }
 
+    /// As [`ProcessIdentity::of`], for a number as the standard library has it.
+    pub(crate) fn of_id(pid: u32) -> Option<Self> {
+        Self::of(i32::try_from(pid).ok()?)
+    }
+
     /// Whether exactly this process is still alive.
     pub(crate) fn is_alive(&self) -> bool {
         Self::of(self.pid).as_ref() == Some(self)

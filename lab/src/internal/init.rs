@@ -43,13 +43,13 @@ fn die_with(parent: u32) -> Result<()> {
 
 fn run(role: &Role) -> Result<()> {
     let mut child = role.command().spawn().context(|| format!("starting {role:?}"))?;
-    let worker = child.id() as i32;
+    let worker = i64::from(child.id());
     loop {
         match wait() {
-            Ok(WaitStatus::Exited(pid, status)) if pid.as_raw() == worker => {
+            Ok(WaitStatus::Exited(pid, status)) if i64::from(pid.as_raw()) == worker => {
                 return if status == 0 { Ok(()) } else { Err(ended(role, &format!("ended with {status}"))) };
             }
-            Ok(WaitStatus::Signaled(pid, signal, _)) if pid.as_raw() == worker => {
+            Ok(WaitStatus::Signaled(pid, signal, _)) if i64::from(pid.as_raw()) == worker => {
                 return Err(ended(role, &format!("was killed by {signal}")));
             }
             Ok(_) | Err(nix::errno::Errno::EINTR) => {}

@@ -266,8 +266,8 @@ async fn ask_dns() -> Result<(), String> {
         .map_err(failed)?;
     // The low bits of the fourth byte are the result, and the next but one field counts the answers.
     match answer.get(..length) {
-        Some([_, _, _, flags, _, _, high, low, ..]) if flags & 0x0f == 0 && (*high, *low) != (0, 0) => Ok(()),
-        Some([_, _, _, flags, ..]) => Err(format!("answered with code {}", flags & 0x0f)),
+        Some([_, _, _, flags, _, _, high, low, ..]) if flags % 16 == 0 && (*high, *low) != (0, 0) => Ok(()),
+        Some([_, _, _, flags, ..]) => Err(format!("answered with code {}", flags % 16)),
         _ => Err("a short answer".to_owned()),
     }
 }

@@ -50,7 +50,7 @@ pub(super) fn run(root: &Path, lock: &Path) -> Result<()> {
         .stdin(Stdio::from(OwnedFd::from(listener)))
         .spawn()
         .context(|| "starting the lab's first process")?;
-    state.init = ProcessIdentity::of(child.id() as i32);
+    state.init = ProcessIdentity::of_id(child.id());
     state.write(&paths)?;
 
     let outcome = outlive(&mut child, &signals);
@@ -97,6 +97,6 @@ fn outlive(child: &mut Child, signals: &SigSet) -> Result<()> {
 }
 
 fn own_identity() -> Result<ProcessIdentity> {
-    ProcessIdentity::of(std::process::id() as i32)
+    ProcessIdentity::of_id(std::process::id())
         .ok_or_else(|| LabError::component("supervisor", "/proc does not show this process"))
 }
