@@ -12,14 +12,15 @@ fn load(rulesets: &[Ruleset]) -> String {
     // A user namespace makes it work without root as well.
     let mut command = Command::new("unshare");
     command.args(["--user", "--map-root-user", "--net", "sh", "-ec"]);
-    let script = (0..rulesets.len()).map(|number| format!("nft -f \"$dir/{number}\"; ")).collect::<String>();
+    let files: Vec<String> = (0..rulesets.len()).map(|number| format!("\"$dir/{number}\"")).collect();
+    let script = format!("for file in {}; do nft -f \"$file\"; done; nft list ruleset", files.join(" "));
     let dir = tempfile::tempdir().expect("directory");
     for (number, ruleset) in rulesets.iter().enumerate() {
         let mut file = std::fs::File::create(dir.path().join(number.to_string())).expect("file");
         write!(file, "{ruleset}").expect("write");
     }
     let output = command
-        .arg(format!("{script} nft list ruleset"))
+        .arg(script)
         .env("dir", dir.path())
         .stderr(Stdio::piped())
         .output()

@@ -59,11 +59,10 @@ impl Host {
         }
         let addresses: Vec<IpAddr> = addresses.iter().map(|address| ip(address)).collect();
         let host = Self { addresses, jobs };
-        let mut setup = "ip link set lo up; ip link set eth0 up; ".to_owned();
-        for address in &host.addresses {
-            setup += &format!("ip addr add {address}/32 dev eth0; ");
-        }
-        setup += &format!("ip route add {gateway} dev eth0; ip route add default via {gateway}");
+        let mut setup = vec!["ip link set lo up; ip link set eth0 up".to_owned()];
+        setup.extend(host.addresses.iter().map(|address| format!("ip addr add {address}/32 dev eth0")));
+        setup.push(format!("ip route add {gateway} dev eth0; ip route add default via {gateway}"));
+        let setup = setup.join("; ");
         host.run(move || sh(&setup));
         for address in host.addresses.clone() {
             host.run(move || serve(address));
