@@ -16,5 +16,6 @@ pub mod oracle;
 pub mod probe;
 pub mod profile;
 pub mod report;
+pub mod sabotage;
 pub mod session;
 pub mod tenant;

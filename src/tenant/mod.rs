@@ -11,6 +11,7 @@ mod settings;
 mod spec;
 mod workload;
 
+pub use adapter::manifest_files;
 pub use error::TenantError;
 pub use handle::{Actor, Tenant};
 pub use inventory::{Inventory, InventoryItem};

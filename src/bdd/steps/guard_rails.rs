@@ -20,7 +20,7 @@ use crate::{
     bdd::{StepError, StepResult, World},
     cluster::Cluster,
     engine::{Evidence, EvidenceBody, ReasonKind},
-    probe::Attempt,
+    probe::{Attempt, Verdict},
     profile::{GuardRail, LoadedPlatform, glob_matches},
     tenant::{Actor, Tenant},
 };
@@ -343,10 +343,38 @@ async fn try_each(world: &mut World, act: Act) -> StepResult {
         let before = control(act, &actor, &target, namespace).await?;
         let attempt = act.attempt(&actor, &target, &api, &object, &weaker).await.variant(one.reference());
         let after = control(act, &actor, &target, namespace).await?;
+        if attempt.verdict == Verdict::Open {
+            mend(world, &tenant, &standing).await?;
+        }
         sandwiches.push(Sandwich { before, attempt, after });
     }
     world.slots.insert(Before(standing));
     world.slots.insert(Tried::of(sandwiches));
+    Ok(())
+}
+
+/// Puts the guard rails back that an attempt has changed or removed: what is tried next must find them.
+async fn mend(world: &World, tenant: &Tenant, before: &[Standing]) -> Result<(), StepError> {
+    let cluster = world.service::<Cluster>()?;
+    let now = read(world, tenant).await?;
+    for (before, now) in before.iter().zip(&now).filter(|(before, _)| before.namespaced) {
+        let Some(original) = &before.object else { continue };
+        if before.guarded() == now.guarded() {
+            continue;
+        }
+        let mut original = original.clone();
+        let metadata = &mut original.metadata;
+        metadata.resource_version = None;
+        metadata.uid = None;
+        metadata.managed_fields = None;
+        let api = before.api(cluster.client(), tenant.namespace());
+        let params = PostParams::default();
+        let mended = match &now.object {
+            Some(_) => api.replace(&before.name, &params, &original).await,
+            None => api.create(&params, &original).await,
+        };
+        mended.map_err(|error| cluster.error(format!("put {} back", before.reference()), error))?;
+    }
     Ok(())
 }
 

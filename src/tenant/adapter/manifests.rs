@@ -91,7 +91,7 @@ fn manifests(source: ApplyError) -> TenantError {
 }
 
 /// Name and text of every manifest, sorted by name.
-fn files(adapter: &ManifestsAdapter, base: &Path) -> Result<Vec<(String, String)>, TenantError> {
+pub fn files(adapter: &ManifestsAdapter, base: &Path) -> Result<Vec<(String, String)>, TenantError> {
     if adapter.directory == LAB_TENANT_NAME {
         let mut files: Vec<_> = LAB_TENANT
             .files()

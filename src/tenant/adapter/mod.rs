@@ -11,6 +11,7 @@ use crate::cluster::{Cluster, Ownership};
 use crate::profile::Onboarding;
 
 pub use existing::Lender;
+pub use manifests::files as manifest_files;
 
 /// One tenant on its way in or out.
 pub struct Case<'a> {

@@ -1,0 +1,165 @@
+//! Sabotages as data.
+
+use std::path::Path;
+
+use include_dir::{Dir, include_dir};
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::{Edit, SabotageError};
+
+static EMBEDDED: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/scenarios/sabotage");
+
+/// The document of one sabotage.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Document {
+    /// Always `plimsoll.dev/v1alpha1`.
+    api_version: Version,
+    /// Always `Sabotage`.
+    kind: Kind,
+    /// Its name.
+    metadata: Metadata,
+    /// What it does, and who must notice.
+    spec: Sabotage,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+enum Version {
+    #[serde(rename = "plimsoll.dev/v1alpha1")]
+    V1Alpha1,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+enum Kind {
+    Sabotage,
+}
+
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Metadata {
+    /// Lower-case letters, digits and `-`.
+    name: String,
+}
+
+/// One defect: what it breaks, how, and who must notice.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Sabotage {
+    /// Its name, from the metadata.
+    #[serde(skip)]
+    pub name: String,
+    /// One sentence: what is broken.
+    pub breaks: String,
+    /// The requirements that must notice.
+    pub requirements: Vec<String>,
+    /// The scenarios each of which must turn red, by id.
+    pub scenarios: Vec<String>,
+    /// A regular expression that the reason of each of them (its sentence or a detail) must match.
+    pub reason: String,
+    /// Edits of the manifests by which tenants are onboarded.
+    #[serde(default)]
+    pub blueprint: Vec<Edit>,
+    /// Edits of objects of the cluster.
+    #[serde(default)]
+    pub cluster: Vec<Edit>,
+}
+
+/// The JSON schema of a sabotage.
+pub fn schema() -> serde_json::Value {
+    schemars::schema_for!(Document).into()
+}
+
+fn parse(file: &str, text: &str) -> Result<Sabotage, SabotageError> {
+    let wrong = |why: String| SabotageError::Data { file: file.to_owned(), why };
+    let Document { api_version: Version::V1Alpha1, kind: Kind::Sabotage, metadata, spec } =
+        serde_saphyr::from_str(text).map_err(|error| wrong(error.to_string()))?;
+    let sabotage = Sabotage { name: metadata.name, ..spec };
+    regex::Regex::new(&sabotage.reason).map_err(|error| wrong(format!("its reason: {error}")))?;
+    if sabotage.scenarios.is_empty() || sabotage.requirements.is_empty() {
+        return Err(wrong("it names nobody who must notice".to_owned()));
+    }
+    if sabotage.blueprint.is_empty() && sabotage.cluster.is_empty() {
+        return Err(wrong("it breaks nothing".to_owned()));
+    }
+    Ok(sabotage)
+}
+
+/// The sabotages that are built in, by name.
+pub fn embedded() -> Result<Vec<Sabotage>, SabotageError> {
+    let files = EMBEDDED.files().filter_map(|file| {
+        let name = file.path().to_str().filter(|name| is_yaml(name))?;
+        Some((format!("scenarios/sabotage/{name}"), file.contents_utf8()?.to_owned()))
+    });
+    read(files)
+}
+
+/// The sabotages of a folder, by name.
+pub fn folder(directory: &Path) -> Result<Vec<Sabotage>, SabotageError> {
+    let place = directory.display().to_string();
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(directory).map_err(SabotageError::file(format!("read {place}")))? {
+        let path = entry.map_err(SabotageError::file(format!("read {place}")))?.path();
+        let name = path.display().to_string();
+        if is_yaml(&name) {
+            let text =
+                std::fs::read_to_string(&path).map_err(SabotageError::file(format!("read {name}")))?;
+            files.push((name, text));
+        }
+    }
+    read(files)
+}
+
+fn is_yaml(name: &str) -> bool {
+    Path::new(name).extension().is_some_and(|ending| ending == "yaml" || ending == "yml")
+}
+
+fn read(files: impl IntoIterator<Item = (String, String)>) -> Result<Vec<Sabotage>, SabotageError> {
+    let mut all: Vec<Sabotage> = Vec::new();
+    for (file, text) in files {
+        let sabotage = parse(&file, &text)?;
+        if all.iter().any(|known| known.name == sabotage.name) {
+            return Err(SabotageError::Data {
+                file,
+                why: format!("the name `{}` is taken already", sabotage.name),
+            });
+        }
+        all.push(sabotage);
+    }
+    all.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(all)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::catalog::Catalog;
+
+    #[test]
+    fn every_scenario_has_a_sabotage_and_every_sabotage_real_scenarios() {
+        let catalog = Catalog::load(&[]).unwrap();
+        let known: BTreeSet<String> = catalog
+            .features()
+            .iter()
+            .flat_map(|feature| &feature.scenarios)
+            .map(|scenario| scenario.planned.id.0.clone())
+            .collect();
+        let sabotages = embedded().unwrap();
+        let named: BTreeSet<String> = sabotages.iter().flat_map(|one| one.scenarios.clone()).collect();
+        let unknown: Vec<_> = named.difference(&known).collect();
+        assert!(unknown.is_empty(), "no such scenarios: {unknown:#?}");
+        let spared: Vec<_> = known.difference(&named).collect();
+        assert!(spared.is_empty(), "never seen red: {spared:#?}");
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_sabotage_is_said() {
+        let head = "apiVersion: plimsoll.dev/v1alpha1\nkind: Sabotage\nmetadata: {name: x}\n";
+        let nobody = format!("{head}spec: {{breaks: a, requirements: [], scenarios: [], reason: a}}\n");
+        insta::assert_snapshot!(parse("x.yaml", &nobody).unwrap_err(), @"cannot read the sabotage x.yaml: it names nobody who must notice");
+        let nothing = format!("{head}spec: {{breaks: a, requirements: [A], scenarios: [a], reason: a}}\n");
+        insta::assert_snapshot!(parse("x.yaml", &nothing).unwrap_err(), @"cannot read the sabotage x.yaml: it breaks nothing");
+    }
+}

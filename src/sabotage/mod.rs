@@ -1,0 +1,20 @@
+//! Defects put into an expendable platform on purpose, to see whether the suite notices: the suite's own grade.
+//!
+//! A sabotage is data (`scenarios/sabotage/*.yaml`). It edits the blueprint by which tenants are onboarded (a copy, so
+//! that nothing has to be put back), objects of the cluster (whose originals are recorded on the cluster itself before
+//! the change, so that the next start restores them whoever died), or both.
+
+mod data;
+mod edit;
+mod error;
+mod grade;
+mod ledger;
+mod platform;
+mod run;
+
+pub use data::{Sabotage, embedded, folder, schema};
+pub use edit::{Edit, Of};
+pub use error::SabotageError;
+pub use grade::{Grade, Graded, Kill, batches};
+pub use ledger::{RECORD_NAME, RECORD_NAMESPACE, restore_leftovers};
+pub use run::{Order, Progress, run};

@@ -1,0 +1,44 @@
+//! The suite graded on the real thing: no false alarm on the sound platform, and no sabotage that goes unnoticed.
+//!
+//! `plimsoll lab up --name test && PLIMSOLL_TEST_LAB=test cargo test --features lab-tests --test lab_graded`
+
+use std::process::{Command, Output};
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_plimsoll");
+
+fn lab() -> String {
+    let name = std::env::var("PLIMSOLL_TEST_LAB").unwrap_or_else(|_| "test".to_owned());
+    format!("lab:{name}")
+}
+
+fn plimsoll(arguments: &[&str]) -> Output {
+    Command::new(PROGRAM).args(arguments).output().expect("the program can be started")
+}
+
+fn conformant(what: &str, arguments: &[&str]) {
+    let output = plimsoll(arguments);
+    assert_eq!(
+        output.status.code(),
+        Some(0),
+        "{what}:\n{}\n{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
+}
+
+/// One test, since what is broken on purpose is broken for everybody.
+#[test]
+fn the_sound_platform_passes_and_every_sabotage_is_noticed() {
+    let directory = tempfile::tempdir().expect("there is room for results");
+    let runs = directory.path().to_str().expect("the directory has a name");
+    let suite = |name: &str| {
+        conformant(
+            &format!("the suite {name} on the sound platform"),
+            &["run", "--cluster", &lab(), "--suite", name, "--reports-dir", runs],
+        );
+    };
+    suite("ci");
+    conformant("sabotages, not all noticed for the stated reason", &["sabotage", "run", "--cluster", &lab()]);
+    // What was broken has been put back.
+    suite("smoke");
+}
