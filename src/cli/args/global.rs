@@ -7,7 +7,7 @@ use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use super::{
     CleanupArgs, ColorChoice, CompletionArgs, ConfigArgs, DoctorArgs, ExplainArgs, ImageArgs, LintArgs,
-    ListArgs, ManArgs, PlanArgs, ReportArgs, RunArgs, SchemaArgs, VerifyArgs, VersionArgs,
+    ListArgs, ManArgs, PlanArgs, ReportArgs, RunArgs, SabotageCommand, SchemaArgs, VerifyArgs, VersionArgs,
 };
 use crate::exit::Exit;
 
@@ -76,6 +76,9 @@ pub enum Command {
     Explain(ExplainArgs),
     /// Say what a cluster lacks for which suite, rights included
     Doctor(DoctorArgs),
+    /// Break an expendable platform on purpose, and see who notices
+    #[command(subcommand)]
+    Sabotage(SabotageCommand),
     /// Render the results of a recorded run, without a cluster
     Report(ReportArgs),
     /// Check that the evidence of a run is whole and unchanged

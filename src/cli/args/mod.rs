@@ -4,6 +4,7 @@ mod cluster;
 mod global;
 mod inspect;
 mod run;
+mod sabotage;
 mod select;
 mod tools;
 mod values;
@@ -13,6 +14,7 @@ pub(super) use global::GlobalArgs;
 pub use global::{Cli, Command, command};
 pub(super) use inspect::{CleanupArgs, DoctorArgs, ExplainArgs, LintArgs, ListArgs, ListWhat, PlanArgs};
 pub(super) use run::{Keep, RunArgs};
+pub(super) use sabotage::{SabotageCommand, SabotageListArgs, SabotageRunArgs};
 pub(super) use select::SelectArgs;
 pub(super) use tools::{
     CompletionArgs, ConfigArgs, ImageArgs, ManArgs, PlaceArgs, ReportArgs, SchemaArgs, SchemaWhat,

@@ -14,6 +14,7 @@ mod man;
 mod plan;
 mod report;
 mod run;
+mod sabotage;
 pub(super) mod schema;
 mod verify;
 mod version;
