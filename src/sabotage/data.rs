@@ -102,8 +102,7 @@ pub fn folder(directory: &Path) -> Result<Vec<Sabotage>, SabotageError> {
         let path = entry.map_err(SabotageError::file(format!("read {place}")))?.path();
         let name = path.display().to_string();
         if is_yaml(&name) {
-            let text =
-                std::fs::read_to_string(&path).map_err(SabotageError::file(format!("read {name}")))?;
+            let text = std::fs::read_to_string(&path).map_err(SabotageError::file(format!("read {name}")))?;
             files.push((name, text));
         }
     }

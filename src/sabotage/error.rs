@@ -14,7 +14,9 @@ pub enum SabotageError {
         why: String,
     },
     /// Nobody has said that the platform may be broken.
-    #[error("the profile `{profile}` does not mark its cluster as expendable, so that nothing in it may be broken")]
+    #[error(
+        "the profile `{profile}` does not mark its cluster as expendable, so that nothing in it may be broken"
+    )]
     NotExpendable {
         /// Name of the profile.
         profile: String,

@@ -109,11 +109,8 @@ pub fn batches(sabotages: &[Sabotage]) -> Result<Vec<Vec<&Sabotage>>, SabotageEr
 pub(super) fn judge(sabotage: &Sabotage, report: &Value) -> Graded {
     // The pattern has been compiled when the data was read.
     let pattern = Regex::new(&sabotage.reason).ok();
-    let scenarios = sabotage
-        .scenarios
-        .iter()
-        .map(|id| (id.clone(), kill(found(report, id), pattern.as_ref())))
-        .collect();
+    let scenarios =
+        sabotage.scenarios.iter().map(|id| (id.clone(), kill(found(report, id), pattern.as_ref()))).collect();
     Graded {
         name: sabotage.name.clone(),
         breaks: sabotage.breaks.clone(),
@@ -185,20 +182,20 @@ mod tests {
             sabotage("c", "NET-02", "NetworkPolicy"),
             sabotage("d", "NET-01", "Namespace"),
         ];
-        let names: Vec<Vec<_>> =
-            batches(&all).unwrap().iter().map(|batch| batch.iter().map(|one| one.name.as_str()).collect()).collect();
+        let names: Vec<Vec<_>> = batches(&all)
+            .unwrap()
+            .iter()
+            .map(|batch| batch.iter().map(|one| one.name.as_str()).collect())
+            .collect();
         assert_eq!(names, [vec!["a", "b"], vec!["c", "d"]]);
     }
 
     #[test]
     fn red_for_another_reason_is_no_kill() {
         let one = sabotage("a", "NET-01", "NetworkPolicy");
-        let report = |outcome: &str, message: &str| {
-            json!({"scenarios": [{"id": "a/b", "outcome": outcome, "reason": {"message": message}}]})
-        };
+        let report = |outcome: &str, message: &str| json!({"scenarios": [{"id": "a/b", "outcome": outcome, "reason": {"message": message}}]});
         assert!(judge(&one, &report("failed", "expected DROPPED, saw OPEN")).is_killed());
-        for (outcome, message) in
-            [("failed", "something else"), ("inconclusive", "saw OPEN"), ("passed", "")]
+        for (outcome, message) in [("failed", "something else"), ("inconclusive", "saw OPEN"), ("passed", "")]
         {
             assert!(!judge(&one, &report(outcome, message)).is_killed(), "{outcome} {message}");
         }

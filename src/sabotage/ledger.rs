@@ -5,9 +5,7 @@ use std::collections::BTreeMap;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::{
     Api, Client, ResourceExt,
-    api::{
-        ApiResource, DeleteParams, DynamicObject, ListParams, ObjectMeta, Patch, PatchParams, PostParams,
-    },
+    api::{ApiResource, DeleteParams, DynamicObject, ListParams, ObjectMeta, Patch, PatchParams, PostParams},
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -53,8 +51,11 @@ fn in_scope(client: Client, of: &Of, resource: &ApiResource) -> Api<DynamicObjec
 }
 
 async fn read(cluster: &Cluster, of: &Of) -> Result<Option<Value>, SabotageError> {
-    let object =
-        api(cluster, of).await?.get_opt(&of.name).await.map_err(|error| trouble(cluster, "read", of, error))?;
+    let object = api(cluster, of)
+        .await?
+        .get_opt(&of.name)
+        .await
+        .map_err(|error| trouble(cluster, "read", of, error))?;
     Ok(object.and_then(|object| serde_json::to_value(object).ok()).map(|mut object| {
         object["apiVersion"] = of.api_version.clone().into();
         object["kind"] = of.kind.clone().into();
@@ -106,10 +107,8 @@ pub(super) async fn break_cluster(cluster: &Cluster, edits: &[&Edit]) -> Result<
 }
 
 async fn record(cluster: &Cluster, originals: &[Original]) -> Result<(), SabotageError> {
-    let text = serde_json::to_string(originals).map_err(|error| SabotageError::Edit {
-        what: "the record".to_owned(),
-        why: error.to_string(),
-    })?;
+    let text = serde_json::to_string(originals)
+        .map_err(|error| SabotageError::Edit { what: "the record".to_owned(), why: error.to_string() })?;
     let record = ConfigMap {
         metadata: ObjectMeta { name: Some(RECORD_NAME.to_owned()), ..ObjectMeta::default() },
         data: Some([(KEY.to_owned(), text)].into()),
@@ -135,8 +134,7 @@ async fn put(cluster: &Cluster, of: &Of, wanted: Option<&Value>) -> Result<(), S
         (Some(wanted), Some(now)) if substance(&now) == *wanted => Ok(()),
         (Some(wanted), Some(now)) => {
             let mut object = typed(wanted)?;
-            object.metadata.resource_version =
-                now["metadata"]["resourceVersion"].as_str().map(str::to_owned);
+            object.metadata.resource_version = now["metadata"]["resourceVersion"].as_str().map(str::to_owned);
             let done = api.replace(&of.name, &PostParams::default(), &object).await;
             done.map(drop).map_err(|error| trouble(cluster, "replace", of, error))
         }
@@ -165,7 +163,11 @@ pub async fn restore_leftovers(cluster: &Cluster) -> Result<Vec<String>, Sabotag
     let text = record.data.and_then(|mut data| data.remove(KEY)).unwrap_or_default();
     let originals: Vec<Original> = serde_json::from_str(&text).map_err(|error| {
         let what = "the cluster".to_owned();
-        SabotageError::NotRestored { what, why: format!("the record cannot be read: {error}"), record: place.clone() }
+        SabotageError::NotRestored {
+            what,
+            why: format!("the record cannot be read: {error}"),
+            record: place.clone(),
+        }
     })?;
     for Original { of, object } in &originals {
         put(cluster, of, object.as_ref()).await?;
@@ -201,8 +203,7 @@ pub(super) async fn release(cluster: &Cluster, sabotages: &[&Sabotage]) -> Resul
         of.namespace = None;
         let everywhere = api(cluster, &of).await?;
         let ours = ListParams::default().labels(&format!("{MANAGED_BY}={MANAGED_BY_VALUE}"));
-        let list =
-            everywhere.list(&ours).await.map_err(|error| trouble(cluster, "look for", &of, error))?;
+        let list = everywhere.list(&ours).await.map_err(|error| trouble(cluster, "look for", &of, error))?;
         for held in list.items.iter().filter(|held| held.finalizers().iter().any(|name| name == HOLD)) {
             of.name = held.name_any();
             of.namespace = held.namespace();

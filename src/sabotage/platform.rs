@@ -22,10 +22,8 @@ pub(super) fn write(
         return Err(SabotageError::NoBlueprint { adapter: platform.platform.spec.tenancy.onboarding.name() });
     };
     let mut objects = Vec::new();
-    let files = manifest_files(adapter, &platform.directory).map_err(|error| SabotageError::Edit {
-        what: "the blueprint".to_owned(),
-        why: error.to_string(),
-    })?;
+    let files = manifest_files(adapter, &platform.directory)
+        .map_err(|error| SabotageError::Edit { what: "the blueprint".to_owned(), why: error.to_string() })?;
     for (file, text) in files {
         for document in serde_yaml::Deserializer::from_str(&text) {
             let object = Value::deserialize(document)

@@ -124,10 +124,7 @@ async fn scenarios_red_or_not(
         let said = String::from_utf8_lossy(&output.stderr);
         let last: Vec<_> = said.lines().rev().take(15).collect();
         let lines: Vec<_> = last.into_iter().rev().collect();
-        SabotageError::NoReport {
-            status: format!("{} ({why})", output.status),
-            output: lines.join("\n"),
-        }
+        SabotageError::NoReport { status: format!("{} ({why})", output.status), output: lines.join("\n") }
     };
     let text = std::fs::read_to_string(&report).map_err(|error| no_report(&error.to_string()))?;
     serde_json::from_str(&text).map_err(|error| no_report(&error.to_string()))

@@ -43,11 +43,10 @@ fn grade(args: &SabotageRunArgs, layers: &Layers, terminal: Terminal) -> Result<
     let target = access::target(&args.access, layers)?;
     let program = std::env::current_exe()
         .map_err(|error| Failure::trouble("cannot find this program").because(error))?;
-    let scratch =
-        tempfile::tempdir().map_err(|error| Failure::trouble("no room for edited profiles").because(error))?;
+    let scratch = tempfile::tempdir()
+        .map_err(|error| Failure::trouble("no room for edited profiles").because(error))?;
     let directory = args.keep.clone().unwrap_or_else(|| scratch.path().to_owned());
-    let order =
-        Order { program, target: named(&target), platform, sabotages, directory, sound: args.sound };
+    let order = Order { program, target: named(&target), platform, sabotages, directory, sound: args.sound };
     let grade = block_on(async {
         if let Target::Lab { name } = &target {
             lab::ensure(name, false).await?;
@@ -84,9 +83,14 @@ fn show(progress: Progress) {
             for (scenario, kill) in &one.scenarios {
                 match kill {
                     Kill::Killed { .. } => {}
-                    Kill::WrongReason { reason } => eprintln!("                 {scenario}: red, but {reason}"),
+                    Kill::WrongReason { reason } => {
+                        eprintln!("                 {scenario}: red, but {reason}")
+                    }
                     Kill::Survived { outcome, reason } => {
-                        eprintln!("                 {scenario}: {outcome}: {}", reason.as_deref().unwrap_or("-"));
+                        eprintln!(
+                            "                 {scenario}: {outcome}: {}",
+                            reason.as_deref().unwrap_or("-")
+                        );
                     }
                 }
             }
@@ -116,9 +120,7 @@ fn choose(all: Vec<Sabotage>, names: &[String]) -> Result<Vec<Sabotage>, Sabotag
 
 fn refused(error: SabotageError) -> Failure {
     let (exit, hint) = match &error {
-        SabotageError::NotExpendable { .. } => {
-            (Exit::Usage, Some("use the lab: `--cluster lab`".to_owned()))
-        }
+        SabotageError::NotExpendable { .. } => (Exit::Usage, Some("use the lab: `--cluster lab`".to_owned())),
         SabotageError::Unknown { .. } => {
             (Exit::Usage, Some("`plimsoll sabotage list` names them".to_owned()))
         }

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     bdd::StepError,
-    probe::Attempt,
+    probe::{Attempt, api::verdict},
     tenant::{Actor, Tenant},
 };
 
@@ -100,8 +100,10 @@ impl Sample {
         let params = PatchParams::apply(FIELD_MANAGER).force();
         let object = api.patch(NAME, &params, &Patch::Apply(&manifest)).await.map_err(|error| {
             StepError::no_control(format!(
-                "{} could not make a {} of its own: {error}",
-                owner.name, resource.kind
+                "{} could not make a {} of its own: {}",
+                owner.name,
+                resource.kind,
+                verdict::<()>(&Err(error))
             ))
         })?;
         Ok(Self { resource, namespace, object })
