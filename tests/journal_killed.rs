@@ -1,5 +1,8 @@
 //! A writer that is killed with SIGKILL, for real: what it had written is read, and nothing is mistaken for whole.
 
+// A test that cannot go on ends there.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
 use std::io::Read;
 use std::path::Path;
 use std::process::{Command, Stdio};

@@ -1,5 +1,8 @@
 //! Real labs: started, used, killed and ended by the real command. They need root and the programs that a lab needs.
 
+// A test that cannot go on ends there.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
 mod support;
 
 use std::collections::BTreeSet;

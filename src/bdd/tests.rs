@@ -58,7 +58,7 @@ async fn hangs(world: &mut World) {
     if let Ok(hung) = world.service::<tokio::sync::Notify>() {
         hung.notify_one();
     }
-    pending().await
+    pending::<()>().await;
 }
 
 #[when(expr = "toy: {int} attempts are made")]

@@ -85,7 +85,7 @@ pub(super) fn not_declarative(step: &gherkin::Step) -> Option<String> {
     let colon_port = |word: &&str| {
         word.rsplit_once(':').is_some_and(|(_, port)| port.len() > 1 && port.parse::<u16>().is_ok())
     };
-    if words.iter().any(|word| colon_port(&word))
+    if words.iter().any(colon_port)
         || pairs().any(|[a, b]| *a == "port" && number(b) || number(a) && ["tcp", "udp", "sctp"].contains(b))
     {
         return Some("a port number in a step".into());

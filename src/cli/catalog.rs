@@ -71,7 +71,8 @@ pub(super) fn plan(
 ) -> Result<Plan, Failure> {
     let request = PlanRequest { selection, deadline: platform.platform.spec.deadlines.scenario.into() };
     let plan = catalog.plan(&request).map_err(|error| Failure::diagnostic(Exit::Usage, error))?;
-    let blocking: Vec<Finding> = findings(catalog)?.into_iter().filter(|finding| finding.blocks(&plan)).collect();
+    let blocking: Vec<Finding> =
+        findings(catalog)?.into_iter().filter(|finding| finding.blocks(&plan)).collect();
     if !blocking.is_empty() {
         let shown = blocking.get(..MOST_FINDINGS).unwrap_or(&blocking);
         eprint!("{}", catalog::render(shown, &terminal.diagnostics()));

@@ -210,6 +210,7 @@ impl Layers {
             let value = setting.value.as_ref().map_or_else(|| default.to_owned(), show);
             Setting { value, origin: setting.origin }
         }
+        #[expect(clippy::ptr_arg, reason = "passed as a function over settings that hold a PathBuf")]
         fn path(path: &PathBuf) -> String {
             path.display().to_string()
         }

@@ -97,7 +97,8 @@ async fn list_kind(
         _ => Api::all_with(client, &kind.resource),
     };
     // What a secret holds is nobody's business here; its name and labels say whose it is.
-    let metadata_only = metadata_only || (kind.resource.group.is_empty() && kind.resource.plural == "secrets");
+    let metadata_only =
+        metadata_only || (kind.resource.group.is_empty() && kind.resource.plural == "secrets");
     let mut parameters = ListParams::default().limit(PAGE);
     if let Some(selector) = selector {
         parameters = parameters.labels(selector);

@@ -151,6 +151,7 @@ mod tests {
         crashing["containerStatuses"][0]["restartCount"] = json!(3);
         crashing["containerStatuses"][0]["lastState"] =
             json!({"terminated": {"exitCode": 1, "reason": "Error", "message": "bind: address in use"}});
+        #[expect(clippy::large_stack_arrays, reason = "a handful of pods in a test")]
         let pods = [
             pod(json!({"phase": "Pending"})),
             pod(json!({"phase": "Pending", "conditions": [{"type": "PodScheduled", "status": "False",

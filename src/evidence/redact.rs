@@ -235,7 +235,7 @@ impl Redactor {
 
 /// Lower case, without the signs that spellings differ in.
 fn plain(name: &str) -> String {
-    name.chars().filter(|c| c.is_ascii_alphanumeric()).map(|c| c.to_ascii_lowercase()).collect()
+    name.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).collect()
 }
 
 fn is_telling(plain_name: &str) -> bool {

@@ -30,11 +30,11 @@ pub use matrix::{
     AddressKind, Cell, Entry, MatrixPlan, MatrixResult, OtherEnd, Source, Target, transport_word,
 };
 pub use pod::{AGENT_CONTAINER, AgentPod};
-pub use proof::{DeniedMatrix, DenialClaim, OpenMatrix, Unproven};
+pub use proof::{DenialClaim, DeniedMatrix, OpenMatrix, Unproven};
 pub use shared::SharedFleet;
 pub use stream::AgentStream;
-pub use watching::{Cadence, Phase, WatchedPath, Watching};
 pub use verdict::{Accepted, AcceptedError, Admitter, Forbidder, UnknownVerdict, Verdict, VerdictKind};
+pub use watching::{Cadence, Phase, WatchedPath, Watching};
 
 #[cfg(test)]
 mod tests;

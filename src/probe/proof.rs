@@ -121,7 +121,7 @@ impl<'a> DenialClaim<'a> {
                     accepted: self.accepted.clone(),
                 }),
                 None => {
-                    unproven.uncontrolled.push(format!("no control tried what {} tried", entry.attempt()))
+                    unproven.uncontrolled.push(format!("no control tried what {} tried", entry.attempt()));
                 }
             }
         }

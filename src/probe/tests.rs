@@ -155,6 +155,7 @@ impl Network {
         }))
     }
 
+    #[expect(clippy::unused_self, reason = "reads as the network's, beside its targets")]
     fn source(&self, name: &str) -> Source {
         Source { agent: format!("test/{name}"), place: name.to_owned() }
     }

@@ -124,7 +124,7 @@ impl Clock {
     /// The agent read its clock somewhere between our question and its answer.
     fn compare(asked: Moment, answered: Moment, theirs: Clocks) -> Self {
         let uncertainty = answered.since(asked) / 2;
-        let ours = Moment::from_micros((asked.as_micros() + answered.as_micros()) / 2);
+        let ours = Moment::from_micros(asked.as_micros().midpoint(answered.as_micros()));
         Self { ours, theirs_us: theirs.monotonic_us, uncertainty }
     }
 

@@ -379,17 +379,12 @@ fn features(model: &Model) -> Result<Vec<Feature<'_>>, RenderError> {
         let wrong = matches!(scenario.outcome, Outcome::Failed | Outcome::Inconclusive);
         open += usize::from(wrong);
         let view = scenario_view(scenario, wrong && open <= MOST_OPEN)?;
-        match places.get(scenario.file.as_str()) {
-            Some(place) => features[*place].scenarios.push(view),
-            None => {
-                places.insert(&scenario.file, features.len());
-                features.push(Feature {
-                    name: &scenario.feature,
-                    file: &scenario.file,
-                    scenarios: vec![view],
-                });
-            }
+        if let Some(place) = places.get(scenario.file.as_str()) {
+            features[*place].scenarios.push(view);
+            continue;
         }
+        places.insert(&scenario.file, features.len());
+        features.push(Feature { name: &scenario.feature, file: &scenario.file, scenarios: vec![view] });
     }
     Ok(features)
 }

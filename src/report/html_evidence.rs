@@ -72,7 +72,7 @@ struct TimingRow {
 }
 
 struct Text {
-    text: String,
+    content: String,
     note: String,
     short: bool,
 }
@@ -217,7 +217,7 @@ fn text(full: &str, note: &str) -> Text {
         text.truncate(cut);
         notes.push(format!("the first {MOST_CHARS} characters; all of it is in the JSON report"));
     }
-    Text { text, note: notes.join(", "), short: lines <= MOST_OPEN && full.len() < 2_000 }
+    Text { content: text, note: notes.join(", "), short: lines <= MOST_OPEN && full.len() < 2_000 }
 }
 
 /// As an engineer reads objects; JSON where it has no such form.

@@ -21,13 +21,13 @@ mod terminal;
 mod words;
 
 pub use format::{Format, RenderError, render};
-#[cfg(test)]
-pub(crate) use sample::SetClock;
 pub use live::{LiveOptions, LiveReporter};
 pub use model::{
     Accounting, Capability, Cluster, JournalFacts, Leftover, Model, Node, REPORT_SCHEMA, Requirement,
     RequirementInfo, RunEvidence, RunFacts, RunState, Scenario, Step, Tenant, Waived,
 };
 pub use output::{WriteError, write_all, write_atomically};
+#[cfg(test)]
+pub(crate) use sample::SetClock;
 pub use tenants::{CellState, TenantCell, TenantMatrix, WordCount};
 pub use terminal::render as render_terminal;

@@ -466,9 +466,8 @@ impl TenantPool {
         let rights = async {
             // Where the role does not promise it (a platform on which only a pipeline deploys), it is no sign.
             let rights = self.inner.settings.platform.platform.spec.rights.as_ref();
-            let a_sign = rights.is_none_or(|rights| {
-                rights.admin.own.iter().any(|rule| rule.grants("", "pods", "create"))
-            });
+            let a_sign = rights
+                .is_none_or(|rights| rights.admin.own.iter().any(|rule| rule.grants("", "pods", "create")));
             if control || !a_sign {
                 return Ok(());
             }

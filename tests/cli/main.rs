@@ -1,5 +1,8 @@
 //! The program from outside: arguments in, streams and exit code out.
 
+// A test that cannot go on ends there.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
 mod exit_codes;
 mod help;
 mod offline;

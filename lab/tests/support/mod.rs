@@ -35,7 +35,8 @@ pub fn wait_for(what: &str, limit: Duration, mut holds: impl FnMut() -> bool) {
 pub struct TestLab {
     pub name: String,
     state: tempfile::TempDir,
-    _turn: Option<MutexGuard<'static, ()>>,
+    /// Held until the lab is dropped.
+    turn: Option<MutexGuard<'static, ()>>,
 }
 
 /// Labs come one after the other: a small machine does not carry many.
@@ -46,7 +47,7 @@ impl TestLab {
     pub fn new(name: &str) -> Self {
         let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
         let mut lab = Self::beside(name);
-        lab._turn = Some(turn);
+        lab.turn = Some(turn);
         lab
     }
 
@@ -57,7 +58,7 @@ impl TestLab {
             "these tests make real clusters out of namespaces and need root: run `sudo -E cargo test -p plimsoll-lab`"
         );
         let name = format!("{name}-{}", std::process::id());
-        Self { name, state: tempfile::tempdir().unwrap(), _turn: None }
+        Self { name, state: tempfile::tempdir().unwrap(), turn: None }
     }
 
     /// The command, with this lab's directories.

@@ -155,7 +155,7 @@ async fn between_controls(
     sample: &verbs::Sample,
     chosen: &[Verb],
 ) -> Result<Vec<Sandwich>, StepError> {
-    let owner = tenants::actor(&host, Role::Administrator)?;
+    let owner = tenants::actor(host, Role::Administrator)?;
     let mut sandwiches = Vec::new();
     for verb in chosen {
         let before = sample.tried(*verb, &owner).await;

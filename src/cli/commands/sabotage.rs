@@ -84,7 +84,7 @@ fn show(progress: Progress) {
                 match kill {
                     Kill::Killed { .. } => {}
                     Kill::WrongReason { reason } => {
-                        eprintln!("                 {scenario}: red, but {reason}")
+                        eprintln!("                 {scenario}: red, but {reason}");
                     }
                     Kill::Survived { outcome, reason } => {
                         eprintln!(

@@ -311,7 +311,8 @@ impl Maker<'_> {
         let mut object: DynamicObject = typed(self.consumable.manifest(name, amount, &self.image))?;
         object.labels_mut().insert(FILLER.to_owned(), "true".to_owned());
         let api = self.api();
-        let attempt = self.actor.tries(&self.target, api.create(&Default::default(), &object)).await;
+        let attempt =
+            self.actor.tries(&self.target, api.create(&kube::api::PostParams::default(), &object)).await;
         Ok(attempt.variant(name.to_owned()))
     }
 

@@ -93,7 +93,7 @@ impl Sample {
 
     /// Made by the tenant's own administrator.
     async fn made(tenant: &Tenant, resource: ApiResource) -> Result<Self, StepError> {
-        let owner = tenants::actor(&tenant, Role::Administrator)?;
+        let owner = tenants::actor(tenant, Role::Administrator)?;
         let namespace = tenant.namespace().to_owned();
         let api: Api<DynamicObject> = Api::namespaced_with(owner.client.clone(), &namespace, &resource);
         let manifest = DynamicObject::new(NAME, &resource).within(&namespace);
