@@ -1,4 +1,4 @@
-@TEN-10 @must @risk-none
+@TEN-10 @must @risk-none @deadline-2m
 Feature: Offboarding leaves nothing
 
   Scenario: A tenant that has left is nowhere to be found

@@ -1,5 +1,6 @@
 //! Which scenario may start next: a pure decision, apart from whatever runs it.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeSet, VecDeque};
 
 use super::PlannedScenario;
@@ -7,7 +8,8 @@ use super::PlannedScenario;
 /// Hands out the scenarios of a plan so that serial ones run alone, no two that hold the same lock run at
 /// the same time, and never more than the limit.
 ///
-/// Serial scenarios come last, one by one: between concurrent ones each would be a barrier of its own.
+/// Serial scenarios come last, one by one: between concurrent ones each would be a barrier of its own. Those that
+/// may take longest come first, so that nothing has to wait for them alone at the end.
 #[derive(Debug)]
 pub struct Schedule {
     waiting: VecDeque<Entry>,
@@ -26,15 +28,18 @@ struct Entry {
 impl Schedule {
     /// A schedule of `scenarios`, in their order, with at most `limit` (at least one) at the same time.
     pub fn new<'a>(scenarios: impl IntoIterator<Item = &'a PlannedScenario>, limit: usize) -> Self {
-        let mut waiting = VecDeque::new();
+        let mut waiting = Vec::new();
         let mut serial = VecDeque::new();
         for (index, scenario) in scenarios.into_iter().enumerate() {
             if scenario.serial {
                 serial.push_back(index);
             } else {
-                waiting.push_back(Entry { index, locks: scenario.locks.iter().cloned().collect() });
+                let entry = Entry { index, locks: scenario.locks.iter().cloned().collect() };
+                waiting.push((scenario.deadline_ms, entry));
             }
         }
+        waiting.sort_by_key(|(deadline, _)| Reverse(*deadline));
+        let waiting = waiting.into_iter().map(|(_, entry)| entry).collect();
         Self { waiting, serial, running: Vec::new(), serial_running: false, limit: limit.max(1) }
     }
 
@@ -78,6 +83,14 @@ mod tests {
             locks: locks.into_iter().map(|lock| format!("lock-{lock}")).collect(),
             ..PlannedScenario::default()
         }
+    }
+
+    #[test]
+    fn what_may_take_longest_comes_first_and_the_rest_keeps_its_order() {
+        let with = |deadline_ms| PlannedScenario { deadline_ms, ..PlannedScenario::default() };
+        let mut schedule = Schedule::new(&[with(60), with(60), with(120), with(60)], 4);
+        let order: Vec<_> = std::iter::from_fn(|| schedule.start_next()).collect();
+        assert_eq!(order, [2, 0, 1, 3]);
     }
 
     proptest! {

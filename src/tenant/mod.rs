@@ -7,6 +7,7 @@ mod handle;
 mod inventory;
 mod placement;
 mod pool;
+mod removal;
 mod settings;
 mod spec;
 mod workload;
@@ -15,7 +16,8 @@ pub use adapter::manifest_files;
 pub use error::TenantError;
 pub use handle::{Actor, Tenant};
 pub use inventory::{Inventory, InventoryItem};
-pub use pool::{CloseReport, Removal, TenantLease, TenantPool};
+pub use pool::{TenantLease, TenantPool};
+pub use removal::{CloseReport, Removal};
 pub use settings::{AgentImage, PoolSettings};
 pub use spec::{TenantSpec, Workload};
 pub use workload::{

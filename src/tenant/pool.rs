@@ -8,15 +8,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures::StreamExt as _;
-use k8s_openapi::api::core::v1::{Namespace, ResourceQuota, ServiceAccount};
+use k8s_openapi::api::core::v1::{ResourceQuota, ServiceAccount};
 use kube::Api;
-use kube::api::DeleteParams;
 use tokio::sync::{OnceCell, Semaphore};
 use tokio::time::Instant;
 
 use super::adapter::{self, Case, Lender};
 use super::handle::fill;
 use super::placement::Placement;
+use super::removal::{CloseReport, Removal};
 use super::{Actor, PoolSettings, Tenant, TenantError, TenantSpec, Workload, control, workload};
 use crate::cluster::{self, Cluster, ImageDelivery, Ownership};
 use crate::engine::{Event, Notes, TenantRole, waiting_for};
@@ -28,12 +28,12 @@ type Cell = Arc<OnceCell<Result<Arc<Tenant>, TenantError>>>;
 /// The tenants of a run. Cheap to clone.
 #[derive(Clone)]
 pub struct TenantPool {
-    inner: Arc<Inner>,
+    pub(super) inner: Arc<Inner>,
 }
 
-struct Inner {
-    cluster: Cluster,
-    settings: PoolSettings,
+pub(super) struct Inner {
+    pub(super) cluster: Cluster,
+    pub(super) settings: PoolSettings,
     ownership: Ownership,
     state: Mutex<State>,
     placement: OnceCell<Placement>,
@@ -94,28 +94,6 @@ impl Drop for TenantLease {
     fn drop(&mut self) {
         self.leases.fetch_sub(1, Ordering::AcqRel);
     }
-}
-
-/// What removing a tenant came to.
-#[derive(Clone, Debug)]
-pub struct Removal {
-    /// Its name.
-    pub tenant: String,
-    /// Its namespaces.
-    pub namespaces: Vec<String>,
-    /// From the first delete until nothing was left or the time was up.
-    pub took: Duration,
-    /// What is still there: reference and reason.
-    pub leftovers: Vec<(String, String)>,
-}
-
-/// What closing the pool came to.
-#[derive(Clone, Debug, Default)]
-pub struct CloseReport {
-    /// One a tenant.
-    pub removed: Vec<Removal>,
-    /// Everything that could not be removed: reference and reason.
-    pub leftovers: Vec<(String, String)>,
 }
 
 impl TenantPool {
@@ -231,6 +209,7 @@ impl TenantPool {
         let parallel = self.inner.settings.parallel.max(1);
         let mut removals = futures::stream::iter(tenants)
             .map(|tenant| async move {
+                self.end_workload(&tenant).await;
                 let removal = self.remove(&tenant, within).await;
                 (tenant, removal)
             })
@@ -511,80 +490,6 @@ impl TenantPool {
             .await
             .copied()
     }
-
-    async fn ask_for_removal(&self, case: &Case<'_>, control: bool) -> Result<(), TenantError> {
-        if !control {
-            return adapter::offboard(case).await;
-        }
-        let namespaces: Api<Namespace> = Api::all(self.inner.cluster.client());
-        for name in case.namespaces {
-            match namespaces.delete(name, &DeleteParams::background()).await {
-                Ok(_) => {}
-                Err(kube::Error::Api(status)) if status.is_not_found() => {}
-                Err(error) => {
-                    let error = self.inner.cluster.error(format!("delete namespace {name}"), error);
-                    return Err(TenantError::cluster("remove the control tenant")(error));
-                }
-            }
-        }
-        Ok(())
-    }
-
-    async fn remove(&self, tenant: &Tenant, within: Duration) -> Result<Removal, TenantError> {
-        let started = Instant::now();
-        let case = Case {
-            cluster: &self.inner.cluster,
-            settings: &self.inner.settings,
-            name: tenant.name(),
-            id: tenant.id(),
-            namespaces: tenant.namespaces(),
-            placeholders: &tenant.placeholders,
-            ownership: tenant.ownership(),
-        };
-        let mut removal = Removal {
-            tenant: tenant.name().to_owned(),
-            namespaces: tenant.namespaces().to_vec(),
-            took: Duration::ZERO,
-            leftovers: Vec::new(),
-        };
-        if tenant.adapter() == "existing" {
-            // It stays; only what the run put into it goes.
-            let runs = cluster::SweepSelection::Runs([self.inner.settings.run.to_string()].into());
-            let doing = || TenantError::cluster(format!("empty tenant {}", tenant.name()));
-            let found = cluster::find_leftovers(&self.inner.cluster, &runs).await.map_err(doing())?;
-            let own: Vec<_> = found
-                .meant
-                .into_iter()
-                .filter(|leftover| leftover.tenant.as_deref() == Some(tenant.id()))
-                .collect();
-            let kept = cluster::remove_leftovers(&self.inner.cluster, &own, within).await.map_err(doing())?;
-            removal.leftovers =
-                kept.into_iter().map(|kept| (kept.reference, kept.stuck.unwrap_or_default())).collect();
-        } else {
-            self.ask_for_removal(&case, tenant.role() == TenantRole::Control).await?;
-            let left = within.saturating_sub(started.elapsed());
-            let stuck = cluster::wait_namespaces_gone(&self.inner.cluster, tenant.namespaces(), None, left)
-                .await
-                .map_err(TenantError::cluster(format!("remove tenant {}", tenant.name())))?;
-            removal.leftovers =
-                stuck.into_iter().map(|stuck| (format!("v1/Namespace {}", stuck.name), stuck.why)).collect();
-        }
-        removal.took = started.elapsed();
-        let events = &self.inner.settings.events;
-        events.emit(Event::TenantRemoved {
-            name: removal.tenant.clone(),
-            namespaces: removal.namespaces.clone(),
-            took_ms: millis(removal.took),
-        });
-        for leftover in &removal.leftovers {
-            self.emit_leftover(leftover);
-        }
-        Ok(removal)
-    }
-
-    fn emit_leftover(&self, (reference, why): &(String, String)) {
-        self.inner.settings.events.emit(Event::Leftover { reference: reference.clone(), why: why.clone() });
-    }
 }
 
 /// Gives a lease back if its holder is cut off while it waits.
@@ -609,6 +514,6 @@ fn holds(cell: &Cell, tenant: &Arc<Tenant>) -> bool {
     matches!(cell.get(), Some(Ok(held)) if Arc::ptr_eq(held, tenant))
 }
 
-fn millis(duration: Duration) -> u64 {
+pub(super) fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
