@@ -114,11 +114,12 @@ fn color_of(outcome: Option<Outcome>) -> Color {
 
 fn matrix(model: &Model) -> String {
     let Some(matrix) = &model.matrix else { return String::new() };
-    let title = format!(
-        "tenant x tenant, {} ({})\n",
-        count(matrix.probes, "attempt", "attempts"),
-        matrix.captions.join(", ")
-    );
+    // A run that tries every kind of address has more captions than a line holds; the page lists them all.
+    let paths = match matrix.captions.as_slice() {
+        few if few.len() <= 2 => few.join(", "),
+        many => count(many.len(), "kind of path", "kinds of path"),
+    };
+    let title = format!("tenant x tenant, {} ({paths})\n", count(matrix.probes, "attempt", "attempts"));
     let body = if matrix.rows.len() <= MOST_TENANTS && matrix.columns.len() <= MOST_TENANTS {
         grid(matrix)
     } else {
