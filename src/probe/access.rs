@@ -90,14 +90,47 @@ pub struct Question {
     verb: String,
 }
 
-/// Every question about these resources: in the own namespace, in the other one, and on the cluster. A namespace is
+/// Rights that no discovery lists, since they are verbs of authorization itself, not of a request: whoever holds one
+/// of them holds the rights of others. Group, resource, whether it lives in namespaces, verbs.
+/// See <https://kubernetes.io/docs/concepts/security/rbac-good-practices/>.
+const AUTHORIZATION_VERBS: [(&str, &str, bool, &[&str]); 8] = [
+    ("", "groups", false, &["impersonate"]),
+    ("", "serviceaccounts", true, &["impersonate"]),
+    ("", "users", false, &["impersonate"]),
+    ("authentication.k8s.io", "uids", false, &["impersonate"]),
+    ("authentication.k8s.io", "userextras", false, &["impersonate"]),
+    ("certificates.k8s.io", "signers", false, &["approve", "attest", "sign"]),
+    ("rbac.authorization.k8s.io", "clusterroles", false, &["bind", "escalate"]),
+    ("rbac.authorization.k8s.io", "roles", true, &["bind", "escalate"]),
+];
+
+/// What is served, with the verbs of authorization: resources that exist for these alone included.
+fn grantable(served: &[Served]) -> Vec<Served> {
+    let mut all = served.to_vec();
+    for (group, resource, namespaced, verbs) in AUTHORIZATION_VERBS {
+        let verbs = verbs.iter().map(|verb| (*verb).to_owned());
+        match all.iter_mut().find(|one| one.group == group && one.resource == resource) {
+            Some(known) => known.verbs.extend(verbs),
+            None => all.push(Served {
+                group: group.to_owned(),
+                resource: resource.to_owned(),
+                namespaced,
+                version: String::new(),
+                verbs: verbs.collect(),
+            }),
+        }
+    }
+    all
+}
+
+/// Every question about these resources, and about the rights over rights: in the own namespace, in the other one, and on the cluster. A namespace is
 /// cluster-scoped, and yet rights to it are given inside it, so it is asked about everywhere.
 ///
 /// `*` is asked as a verb too: only a rule that grants every verb, those that nobody has thought of yet included,
 /// allows it.
 pub fn questions(served: &[Served], own: &str, other: &str) -> Vec<Question> {
     let mut all = Vec::new();
-    for one in served {
+    for one in &grantable(served) {
         let is_namespace = one.group.is_empty() && one.resource.split('/').next() == Some("namespaces");
         for scope in AccessScope::ALL {
             let namespace = match scope {
@@ -130,8 +163,14 @@ pub async fn ask(client: &Client, questions: Vec<Question>) -> kube::Result<Vec<
             let reviews = reviews.clone();
             async move {
                 let review = reviews.create(&PostParams::default(), &question.review()).await?;
-                let allowed = review.status.is_some_and(|status| status.allowed);
-                Ok::<_, kube::Error>(question.answered(allowed))
+                // Neither yes nor no is not a no.
+                let untold =
+                    |why: &str| kube::Error::Service(format!("the authorizer could not tell: {why}").into());
+                let status = review.status.ok_or_else(|| untold("its answer has no status"))?;
+                match status.evaluation_error {
+                    Some(why) if !status.allowed && !status.denied.unwrap_or_default() => Err(untold(&why)),
+                    _ => Ok(question.answered(status.allowed)),
+                }
             }
         })
         .buffer_unordered(CONCURRENCY)
@@ -173,6 +212,8 @@ impl Question {
 pub struct ListedRules {
     /// Rules that hold for every object of a resource.
     pub rules: Vec<Rule>,
+    /// Rules that hold for some objects alone, with the names of these.
+    pub named: Vec<(Rule, Vec<String>)>,
     /// False where an authorizer cannot list its rules, as webhooks cannot: then the list proves nothing by absence.
     pub complete: bool,
 }
@@ -192,18 +233,22 @@ pub async fn listed_rules(client: &Client, namespace: &str) -> kube::Result<List
         ..SelfSubjectRulesReview::default()
     };
     let status = reviews.create(&PostParams::default(), &question).await?.status.unwrap_or_default();
-    let rules = status
-        .resource_rules
-        .into_iter()
-        // A rule for named objects grants nothing on the others.
-        .filter(|rule| rule.resource_names.as_ref().is_none_or(Vec::is_empty))
-        .map(|rule| Rule {
+    let mut listed = ListedRules { rules: Vec::new(), named: Vec::new(), complete: !status.incomplete };
+    for rule in status.resource_rules {
+        let names = rule.resource_names.unwrap_or_default();
+        let rule = Rule {
             api_groups: rule.api_groups.unwrap_or_default(),
             resources: rule.resources.unwrap_or_default(),
             verbs: rule.verbs,
-        })
-        .collect();
-    Ok(ListedRules { rules, complete: !status.incomplete })
+        };
+        // A rule for named objects grants nothing on the others.
+        if names.is_empty() {
+            listed.rules.push(rule);
+        } else {
+            listed.named.push((rule, names));
+        }
+    }
+    Ok(listed)
 }
 
 #[cfg(test)]
@@ -227,6 +272,21 @@ mod tests {
         let served = from_discovery(discovery());
         let names: Vec<_> = served.iter().map(|one| one.resource.as_str()).collect();
         assert_eq!(names, ["pods/exec", "pods", "namespaces", "nodes"]);
+    }
+
+    #[test]
+    fn rights_over_rights_are_asked_about_though_nothing_serves_them() {
+        let all = questions(&from_discovery(discovery()), "a", "b");
+        let asked = |resource: &str, verb: &str| {
+            all.iter()
+                .filter(|one| one.resource == resource && one.verb == verb)
+                .map(|one| one.scope)
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(asked("roles", "escalate"), AccessScope::ALL);
+        assert_eq!(asked("serviceaccounts", "impersonate"), AccessScope::ALL);
+        assert_eq!(asked("users", "impersonate"), [AccessScope::Cluster]);
+        assert_eq!(asked("signers", "approve"), [AccessScope::Cluster]);
     }
 
     #[test]

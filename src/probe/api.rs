@@ -17,6 +17,23 @@ pub fn verdict<T>(result: &Result<T, kube::Error>) -> Verdict {
     }
 }
 
+/// The verdict of a request that was meant to go under the name of `user`, where that is known.
+///
+/// A refusal of somebody else (the harness itself lacking the right to impersonate, say) tells nothing about that
+/// user, and is a PROBE_ERROR.
+pub fn verdict_of<T>(result: &Result<T, kube::Error>, user: Option<&str>) -> Verdict {
+    match (verdict(result), result, user) {
+        (Verdict::Forbidden { by }, Err(kube::Error::Api(status)), Some(meant)) => match refused_user(status)
+        {
+            Some(refused) if refused != meant => {
+                Verdict::probe_error(format!("the refusal is of user {refused}, not of {meant}"))
+            }
+            _ => Verdict::Forbidden { by },
+        },
+        (verdict, ..) => verdict,
+    }
+}
+
 /// What the authorizer said of a request: OPEN if it let it through, whatever came after.
 ///
 /// `user` is the name under which the request was meant to go. A refusal of somebody else (the harness itself lacking

@@ -16,7 +16,7 @@ use crate::{
         Accepted, Attempt, Open, VerdictKind,
         access::{self, ListedRules},
     },
-    profile::{LoadedPlatform, RoleRights},
+    profile::{LoadedPlatform, RoleRights, Rule},
     tenant::{Actor, Tenant},
 };
 
@@ -126,9 +126,28 @@ async fn cluster_rights(world: &mut World) -> StepResult {
     judge(world, AccessScope::Cluster)
 }
 
+/// Group, resource and verb of everything that a rule grants, stars as they stand.
+fn grants(rule: &Rule) -> impl Iterator<Item = (&String, &String, &String)> {
+    rule.api_groups.iter().flat_map(move |group| {
+        rule.resources
+            .iter()
+            .flat_map(move |resource| rule.verbs.iter().map(move |verb| (group, resource, verb)))
+    })
+}
+
 #[then("the rules that the cluster lists for it agree with its answers")]
 async fn rules_agree(world: &mut World) -> StepResult {
-    let Answers { rows, listed, .. } = world.slots.require::<Answers>("answers about rights")?;
+    let profile = world.service::<LoadedPlatform>()?;
+    let Answers { role, rows, listed } = world.slots.require::<Answers>("answers about rights")?;
+    let expected = ExpectedAccess::new(rights(&profile, *role)?);
+    // A right on named objects is never asked about, since a question without a name is not about them.
+    let unpromised = listed.named.iter().flat_map(|(rule, names)| {
+        grants(rule)
+            .filter(|(group, resource, verb)| !expected.allows(AccessScope::Own, group, resource, verb))
+            .map(move |(_, resource, verb)| {
+                format!("expected no rule for `{verb} {resource}` of {}, saw one listed", names.join(", "))
+            })
+    });
     let differing: Vec<_> = rows
         .iter()
         .filter(|row| row.scope == AccessScope::Own)
@@ -144,6 +163,7 @@ async fn rules_agree(world: &mut World) -> StepResult {
                 row.verb, row.resource
             )
         })
+        .chain(unpromised)
         .collect();
     if differing.is_empty() { Ok(()) } else { Err(summarised(ReasonKind::Requirement, differing).into()) }
 }

@@ -205,7 +205,8 @@ pub async fn until(
         };
         match settled {
             Some((since, count)) if count >= IN_A_ROW => return Ok(since),
-            _ if began.elapsed() >= within => return Err(attempt),
+            // What began in time may still be confirmed; each further look is bounded by its own deadline.
+            None if began.elapsed() >= within => return Err(attempt),
             _ => {}
         }
     }

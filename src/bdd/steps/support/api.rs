@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use crate::{
     bdd::StepError,
-    probe::{Attempt, Moment, Span, api::verdict},
+    probe::{Attempt, Moment, Span, api::verdict_of},
     tenant::Actor,
 };
 
@@ -41,7 +41,7 @@ impl Tries for Actor {
             actor: self.name.clone(),
             target: target.to_owned(),
             variant: None,
-            verdict: verdict(&result),
+            verdict: verdict_of(&result, self.user.as_deref()),
             span: Span::since(began),
             took_us: None,
             evidence: answer(&result),

@@ -139,6 +139,9 @@ impl fmt::Display for Role {
 
 /// Evidence of compared values, and a failure that names each that does not hold.
 pub fn all_hold(world: &World, title: &str, rows: Vec<ComparisonRow>) -> StepResult {
+    if rows.is_empty() {
+        return Err(StepError::trouble(format!("nothing to compare: {title}")).into());
+    }
     let wrong: Vec<_> = rows
         .iter()
         .filter(|row| !row.holds)
