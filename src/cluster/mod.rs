@@ -29,6 +29,7 @@ pub use error::{ClusterError, ErrorFamily};
 pub use labels::{
     EXPIRES_AT, MANAGED_BY, MANAGED_BY_VALUE, Ownership, RUN_LABEL, RunId, SCENARIO_ANNOTATION, TENANT_LABEL,
 };
+pub(crate) use objects::merge;
 pub use objects::{dynamic, reference};
 pub use pods::{explain as explain_pod, is_ready as pod_is_ready};
 pub use provider::{ImageDelivery, Kind, Provider};

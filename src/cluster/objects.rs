@@ -3,6 +3,7 @@
 use kube::api::{ApiResource, DynamicObject};
 use kube::core::{Resource, TypeMeta};
 use serde::Serialize;
+use serde_json::Value;
 
 /// `v1/Pod plim-x7k2-alpha/web`, as in reports.
 pub fn reference(types: Option<&TypeMeta>, namespace: Option<&str>, name: &str) -> String {
@@ -40,4 +41,20 @@ where
 pub(super) fn reference_in(resource: &ApiResource, namespace: Option<&str>, name: &str) -> String {
     let types = TypeMeta { api_version: resource.api_version.clone(), kind: resource.kind.clone() };
     reference(Some(&types), namespace, name)
+}
+
+/// Applies a JSON merge patch (RFC 7386).
+pub(crate) fn merge(into: &mut Value, patch: &Value) {
+    match (into, patch) {
+        (Value::Object(fields), Value::Object(changes)) => {
+            for (key, change) in changes {
+                if change.is_null() {
+                    fields.remove(key);
+                } else {
+                    merge(fields.entry(key.clone()).or_insert(Value::Null), change);
+                }
+            }
+        }
+        (into, patch) => *into = patch.clone(),
+    }
 }

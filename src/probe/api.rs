@@ -36,19 +36,12 @@ pub fn verdict_of<T>(result: &Result<T, kube::Error>, user: Option<&str>) -> Ver
 
 /// What the authorizer said of a request: OPEN if it let it through, whatever came after.
 ///
-/// `user` is the name under which the request was meant to go. A refusal of somebody else (the harness itself lacking
-/// the right to impersonate, say) tells nothing about that user, and is a PROBE_ERROR.
+/// `user` is the name under which the request was meant to go, as in [`verdict_of`].
 pub fn authorization<T>(result: &Result<T, kube::Error>, user: Option<&str>) -> Verdict {
     let Err(kube::Error::Api(status)) = result else {
         return verdict(result);
     };
-    match classify(status) {
-        Verdict::Forbidden { by: Forbidder::Authorizer { reason } } => match (user, refused_user(status)) {
-            (Some(meant), Some(refused)) if meant != refused => {
-                Verdict::probe_error(format!("the refusal is of user {refused}, not of {meant}"))
-            }
-            _ => Verdict::Forbidden { by: Forbidder::Authorizer { reason } },
-        },
+    match verdict_of(result, user) {
         // Admission, validation and storage come after authorization.
         Verdict::AdmissionDenied { .. } | Verdict::QuotaExceeded { .. } => Verdict::Open,
         Verdict::ProbeError { reason } => {

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::SabotageError;
+use crate::cluster::merge;
 
 /// Which object.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
@@ -104,22 +105,6 @@ pub(super) fn identify(object: &Value) -> Option<Of> {
         name: text("/metadata/name")?,
         namespace: text("/metadata/namespace"),
     })
-}
-
-/// Merges as RFC 7386 says.
-pub(super) fn merge(into: &mut Value, patch: &Value) {
-    match (into, patch) {
-        (Value::Object(fields), Value::Object(changes)) => {
-            for (key, change) in changes {
-                if change.is_null() {
-                    fields.remove(key);
-                } else {
-                    merge(fields.entry(key.clone()).or_insert(Value::Null), change);
-                }
-            }
-        }
-        (into, patch) => *into = patch.clone(),
-    }
 }
 
 #[cfg(test)]

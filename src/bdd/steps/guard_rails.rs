@@ -18,7 +18,7 @@ use super::support::{
 };
 use crate::{
     bdd::{StepError, StepResult, World},
-    cluster::Cluster,
+    cluster::{Cluster, merge},
     engine::{Evidence, EvidenceBody, ReasonKind},
     probe::{Attempt, Verdict, api::verdict},
     profile::{GuardRail, LoadedPlatform, glob_matches},
@@ -286,22 +286,6 @@ fn weaker(object: &DynamicObject, actor: &Actor) -> Value {
         ]}),
         Some("ConfigMap") => json!({"data": {"changed": "yes"}}),
         _ => json!({"metadata": {"annotations": {"plimsoll.dev/tried": "change"}}}),
-    }
-}
-
-/// Merges fields the way a merge patch does.
-fn merge(into: &mut Value, patch: &Value) {
-    match (into, patch) {
-        (Value::Object(fields), Value::Object(changes)) => {
-            for (key, change) in changes {
-                if change.is_null() {
-                    fields.remove(key);
-                } else {
-                    merge(fields.entry(key.clone()).or_insert(Value::Null), change);
-                }
-            }
-        }
-        (into, patch) => *into = patch.clone(),
     }
 }
 
