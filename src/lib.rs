@@ -11,6 +11,7 @@ pub mod cluster;
 pub mod engine;
 pub mod evidence;
 pub mod exit;
+pub mod fuzz;
 pub mod measure;
 pub mod oracle;
 pub mod probe;

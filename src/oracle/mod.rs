@@ -1,6 +1,7 @@
 //! Pure predictors: a second opinion to what is measured.
 
 mod access;
+pub mod network_policy;
 mod paths;
 mod quantity;
 mod quota;

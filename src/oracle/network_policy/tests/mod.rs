@@ -1,0 +1,3 @@
+mod cyclonus;
+mod facts;
+mod reading;
