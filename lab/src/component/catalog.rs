@@ -26,6 +26,8 @@ pub(crate) struct Component {
     pub(crate) name: &'static str,
     /// The directory under `components/` with its pins.
     pub(crate) module: &'static str,
+    /// The module whose version is the component's, if it is not all ours.
+    pub(crate) upstream: Option<&'static str>,
     /// The packages to build, each a program.
     pub(crate) packages: &'static [&'static str],
     /// The name of the program where Go would choose another.
@@ -44,6 +46,7 @@ pub(crate) const ALL: &[Component] = &[
     Component {
         name: "pause",
         module: "pause",
+        upstream: None,
         packages: &["."],
         program: Some("pause"),
         variables: &[],
@@ -53,6 +56,7 @@ pub(crate) const ALL: &[Component] = &[
     Component {
         name: "cni-plugins",
         module: "cni-plugins",
+        upstream: Some("github.com/containernetworking/plugins"),
         packages: &[
             "github.com/containernetworking/plugins/plugins/ipam/host-local",
             "github.com/containernetworking/plugins/plugins/main/loopback",
@@ -67,6 +71,7 @@ pub(crate) const ALL: &[Component] = &[
     Component {
         name: "etcd",
         module: "etcd",
+        upstream: Some("go.etcd.io/etcd/server/v3"),
         packages: &["go.etcd.io/etcd/server/v3"],
         program: Some("etcd"),
         variables: &[],
@@ -76,6 +81,7 @@ pub(crate) const ALL: &[Component] = &[
     Component {
         name: "kubernetes",
         module: "kubernetes",
+        upstream: Some("k8s.io/kubernetes"),
         packages: &[
             "k8s.io/kubernetes/cmd/kube-apiserver",
             "k8s.io/kubernetes/cmd/kube-controller-manager",
@@ -91,8 +97,9 @@ pub(crate) const ALL: &[Component] = &[
     Component {
         name: "coredns",
         module: "coredns",
-        packages: &["github.com/coredns/coredns"],
-        program: None,
+        upstream: Some("github.com/coredns/coredns"),
+        packages: &["."],
+        program: Some("coredns"),
         variables: &[],
         image: Some(coredns_image),
         optional: false,
@@ -100,6 +107,7 @@ pub(crate) const ALL: &[Component] = &[
     Component {
         name: "agnhost",
         module: "kubernetes",
+        upstream: Some("k8s.io/kubernetes"),
         packages: &["k8s.io/kubernetes/test/images/agnhost"],
         program: None,
         variables: KUBERNETES_VARIABLES,
@@ -137,11 +145,11 @@ impl Component {
     /// The version of the upstream module that the pins name.
     pub(crate) fn version(&self) -> Option<&'static str> {
         let text = self.pins().into_iter().find(|(name, _)| *name == "go.mod")?.1;
-        let package = self.packages.first()?;
+        let upstream = self.upstream?;
         std::str::from_utf8(text).ok()?.lines().find_map(|line| {
             let mut words = line.trim().trim_start_matches("require ").split_ascii_whitespace();
             let (module, version) = (words.next()?, words.next()?);
-            (version.starts_with('v') && package.starts_with(module)).then_some(version)
+            (module == upstream && version.starts_with('v')).then_some(version)
         })
     }
 
@@ -215,7 +223,7 @@ mod tests {
         for component in ALL {
             let names: Vec<_> = component.pins().iter().map(|(name, _)| *name).collect();
             assert!(names.contains(&"go.mod"), "{}: {names:?}", component.name);
-            if component.name != "pause" {
+            if component.upstream.is_some() {
                 assert!(names.contains(&"go.sum"), "{}: {names:?}", component.name);
                 assert!(component.version().is_some(), "{}", component.name);
             }
