@@ -33,6 +33,7 @@ impl Ledger {
     pub fn note(&mut self, nonce: Nonce, port: u16, peer: SocketAddr, now_us: u64) {
         if let Some(known) = self.entries.get_mut(&nonce) {
             known.times = known.times.saturating_add(1);
+            known.last_us = known.last_us.max(now_us);
             return;
         }
         if self.order.len() == self.capacity
@@ -41,7 +42,10 @@ impl Ledger {
             self.forgotten_us = self.entries.remove(&oldest).map(|it| it.first_us).or(self.forgotten_us);
         }
         self.order.push_back(nonce);
-        self.entries.insert(nonce, Arrival { index: nonce.index, times: 1, port, peer, first_us: now_us });
+        self.entries.insert(
+            nonce,
+            Arrival { index: nonce.index, times: 1, port, peer, first_us: now_us, last_us: now_us },
+        );
     }
 
     /// What has arrived of one round, by index.

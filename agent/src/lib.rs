@@ -4,6 +4,7 @@
 
 #![cfg_attr(not(test), warn(clippy::panic))]
 
+mod holding;
 pub mod protocol;
 
 #[cfg(feature = "runtime")]

@@ -10,7 +10,7 @@ use plimsoll_agent::{client, from_environment};
 const HELP: &str = "\
 The in-pod agent of Plimsoll.
 
-Usage: plimsoll-agent serve [--tcp PORTS] [--udp PORTS] [--http PORTS]
+Usage: plimsoll-agent serve [--tcp PORTS] [--udp PORTS] [--http PORTS] [--hail NONCE@udp/ADDRESS:PORT]...
        plimsoll-agent drive     read requests on standard input, write replies to standard output
        plimsoll-agent ready     exit 0 once the server of this pod has all its ports open
        plimsoll-agent --version
@@ -58,6 +58,12 @@ fn parse(mut arguments: lexopt::Parser) -> Result<Command, lexopt::Error> {
                     "ready" => Command::Ready,
                     other => return Err(format!("there is no command `{other}`").into()),
                 });
+            }
+            Long("hail") => {
+                let Some(Command::Serve(ports)) = &mut command else {
+                    return Err(argument.unexpected());
+                };
+                ports.hails.push(arguments.value()?.string()?.parse()?);
             }
             Long(list @ ("tcp" | "udp" | "http")) => {
                 let Some(Command::Serve(ports)) = &mut command else {

@@ -15,8 +15,10 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+pub use crate::holding::{Hail, Hailed, Held, Hold, HoldEnd};
+
 /// The version that both ends must share.
-pub const PROTOCOL: u32 = 1;
+pub const PROTOCOL: u32 = 2;
 
 /// The longest line that either end reads.
 pub const MAX_LINE: usize = 8 << 20;
@@ -165,6 +167,8 @@ pub enum Transport {
     Dns,
     /// The same over TCP.
     DnsTcp,
+    /// A connection, and not a word: whoever listens there is no agent.
+    Connect,
 }
 
 impl Transport {
@@ -241,6 +245,24 @@ pub enum Request {
         /// When and how.
         watch: Watch,
     },
+    /// Open one connection and keep it, greeting over it at a fixed rate, until it no longer answers, until the
+    /// deadline or until cancelled. [`Reply::Holding`] at the first echo, [`Reply::Held`] at the end, then
+    /// [`Reply::Done`].
+    Hold {
+        /// Names this request in its replies.
+        id: u32,
+        /// The first half of the nonce, which is the same for every greeting.
+        round: Round,
+        /// Where to. Over TCP, whatever it says.
+        probe: Probe,
+        /// How often and how long.
+        hold: Hold,
+    },
+    /// What came of the hails that this pod began its life with.
+    Hails {
+        /// Names this request in its reply.
+        id: u32,
+    },
     /// Which nonces of a round the server in this pod has seen.
     Arrivals {
         /// Names this request in its reply.
@@ -311,6 +333,8 @@ pub enum Seen {
         /// Who answered, and what they saw.
         echo: Box<Echo>,
     },
+    /// The connection was accepted, which is all that was asked.
+    Accepted,
     /// Something answered, but not as an agent does.
     Stranger {
         /// The beginning of what it said.
@@ -382,6 +406,7 @@ pub enum Refusal {
 pub enum SeenKind {
     Echo,
     Misrouted,
+    Accepted,
     Stranger,
     Resolved,
     Http,
@@ -398,6 +423,7 @@ impl Seen {
         match self {
             Self::Echo { .. } => SeenKind::Echo,
             Self::Misrouted { .. } => SeenKind::Misrouted,
+            Self::Accepted => SeenKind::Accepted,
             Self::Stranger { .. } => SeenKind::Stranger,
             Self::Resolved { .. } => SeenKind::Resolved,
             Self::Http { .. } => SeenKind::Http,
@@ -477,6 +503,9 @@ pub struct Arrival {
     pub peer: SocketAddr,
     /// When it first arrived, on the clock of [`Clocks::monotonic_us`].
     pub first_us: u64,
+    /// When it last arrived, on the same clock.
+    #[serde(default)]
+    pub last_us: u64,
 }
 
 /// A connection whose handshake is not complete: its SYN arrived, the answer got lost.
@@ -527,6 +556,26 @@ pub enum Reply {
         /// What came of it.
         #[serde(flatten)]
         watched: Watched,
+    },
+    /// A connection is held.
+    Holding {
+        /// The request.
+        id: u32,
+    },
+    /// A connection is no longer held.
+    Held {
+        /// The request.
+        id: u32,
+        /// What came of it.
+        #[serde(flatten)]
+        held: Held,
+    },
+    /// What came of the pod's hails.
+    Hails {
+        /// The request.
+        id: u32,
+        /// Each, in the order in which they were given.
+        hails: Vec<Hailed>,
     },
     /// A request is over.
     Done {

@@ -30,6 +30,7 @@ fn seen() -> impl Strategy<Value = Seen> {
         (100u16..600, prop::option::of("[a-z]{1,5}"), "\\PC{0,20}")
             .prop_map(|(status, server, said)| Seen::Http { status, server, said }),
         Just(Seen::Silence),
+        Just(Seen::Accepted),
         prop::sample::select(vec![
             Refusal::Reset,
             Refusal::ResetLater,
@@ -84,12 +85,37 @@ fn reply() -> impl Strategy<Value = Reply> {
                     port,
                     peer: SocketAddr::new(ip, port),
                     first_us: 3,
+                    last_us: 4,
                 }],
                 half_open: vec![HalfOpen { port, peer: SocketAddr::new(ip, port) }],
                 complete,
             }
         }),
         (prop::option::of(any::<u32>()), "\\PC{0,20}").prop_map(|(id, why)| Reply::Error { id, why }),
+        any::<u32>().prop_map(|id| Reply::Holding { id }),
+        (any::<u32>(), seen(), any::<u64>()).prop_map(|(id, seen, last_echo_us)| Reply::Held {
+            id,
+            held: Held {
+                end: HoldEnd::NotOpened { seen: Box::new(seen) },
+                sent: 1,
+                echoes: 0,
+                last_echo_us,
+                first_silent_us: 1,
+            },
+        }),
+        (any::<u32>(), any::<u32>(), any::<bool>()).prop_map(|(id, index, over)| Reply::Hails {
+            id,
+            hails: vec![Hailed {
+                index,
+                sent: 9,
+                first_us: 1,
+                last_us: 2,
+                echoes: 0,
+                first_echo_us: 0,
+                trouble: None,
+                over,
+            }],
+        }),
     ]
 }
 
@@ -100,6 +126,7 @@ fn request() -> impl Strategy<Value = Request> {
         Transport::Http,
         Transport::Dns,
         Transport::DnsTcp,
+        Transport::Connect,
     ]);
     let probe = (
         any::<u32>(),
@@ -134,6 +161,7 @@ fn request() -> impl Strategy<Value = Request> {
             }),
             Just(Request::Arrivals { id, round, within_ms: 1_500 }),
             Just(Request::Ping { id }),
+            Just(Request::Hails { id }),
             Just(Request::Cancel { id }),
         ]
     })

@@ -9,6 +9,10 @@ pub const MAX_NODES: u16 = 64;
 /// The control plane, on the bridge that joins the nodes.
 pub const CONTROL_PLANE: Ipv4Addr = Ipv4Addr::new(198, 18, 0, 1);
 
+/// Where a cloud would tell a machine about itself. Nobody listens there; that it refuses, rather than says nothing,
+/// lets an open way to it be told from a closed one.
+pub const METADATA: Ipv4Addr = Ipv4Addr::new(169, 254, 169, 254);
+
 /// Prefix length of the network that joins the nodes.
 pub const NODE_PREFIX: u8 = 24;
 

@@ -1,1 +1,3 @@
 //! Order statistics and intervals: pure.
+
+pub mod order;

@@ -8,7 +8,7 @@ use super::verdict::{Forbidder, Verdict};
 /// What the client alone can tell.
 pub fn of_client(seen: &Seen) -> Verdict {
     match seen {
-        Seen::Echo { .. } | Seen::Resolved { .. } => Verdict::Open,
+        Seen::Echo { .. } | Seen::Accepted | Seen::Resolved { .. } => Verdict::Open,
         Seen::Misrouted { echo } => Verdict::Misrouted { by: echo.who.name() },
         Seen::Stranger { said } => Verdict::Misrouted { by: format!("a stranger who said {said:?}") },
         Seen::Http { status: 401, .. } => Verdict::Unauthenticated,

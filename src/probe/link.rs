@@ -207,7 +207,10 @@ impl Conversation {
                 Err(AgentError::Refused { pod: pod(), why })
             }
             Ok(Some(reply)) => {
-                self.done |= !matches!(reply, Reply::Result { .. } | Reply::Watched { .. });
+                self.done |= !matches!(
+                    reply,
+                    Reply::Result { .. } | Reply::Watched { .. } | Reply::Holding { .. } | Reply::Held { .. }
+                );
                 Ok(reply)
             }
         }
@@ -278,6 +281,9 @@ const fn subject(reply: &Reply) -> Option<u32> {
         Reply::Hello { .. } => None,
         Reply::Result { id, .. }
         | Reply::Watched { id, .. }
+        | Reply::Holding { id }
+        | Reply::Held { id, .. }
+        | Reply::Hails { id, .. }
         | Reply::Done { id, .. }
         | Reply::Arrivals { id, .. }
         | Reply::Pong { id, .. } => Some(*id),

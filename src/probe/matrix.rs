@@ -45,7 +45,7 @@ impl fmt::Display for AddressKind {
 /// The word for a transport, as in `8080/TCP`.
 pub const fn transport_word(transport: Transport) -> &'static str {
     match transport {
-        Transport::Tcp => "TCP",
+        Transport::Tcp | Transport::Connect => "TCP",
         Transport::Udp => "UDP",
         Transport::Http => "HTTP",
         Transport::Dns => "DNS over UDP",
@@ -128,6 +128,13 @@ impl MatrixPlan {
             }
         }
         self
+    }
+
+    /// Whether this pair is tried.
+    pub fn tries(&self, source: &Source, target: &Target) -> bool {
+        let row = self.sources.iter().position(|known| known == source);
+        let column = self.targets.iter().position(|known| known == target);
+        row.zip(column).is_some_and(|pair| !self.left_out.contains(&pair))
     }
 
     /// The pairs to try: row, column, and the number that makes the nonce.

@@ -8,12 +8,12 @@ pub mod api;
 mod attempt;
 mod denial;
 mod fleet;
+mod holding;
 pub mod image;
 mod judge;
 mod link;
 mod matrix;
 mod pod;
-mod proof;
 mod shared;
 mod show;
 mod stream;
@@ -25,12 +25,12 @@ pub use plimsoll_agent::protocol::{Pace, Transport};
 pub use attempt::{Attempt, Moment, NotOpen, Open, Span};
 pub use denial::{Control, Denial, NotDenied};
 pub use fleet::Fleet;
+pub use holding::{Heard, HeldConnection, Holding};
 pub use link::AgentError;
 pub use matrix::{
     AddressKind, Cell, Entry, MatrixPlan, MatrixResult, OtherEnd, Source, Target, transport_word,
 };
 pub use pod::{AGENT_CONTAINER, AgentPod};
-pub use proof::{DenialClaim, DeniedMatrix, OpenMatrix, Unproven};
 pub use shared::SharedFleet;
 pub use stream::AgentStream;
 pub use verdict::{Accepted, AcceptedError, Admitter, Forbidder, UnknownVerdict, Verdict, VerdictKind};

@@ -59,6 +59,9 @@ pub struct Bounds {
     /// 99th percentile from a policy's creation to its being enforced.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub policy_enforced_p99: Option<Timespan>,
+    /// How many packets of a new pod may get through before its policy applies.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub leaked_packets: Option<u32>,
     /// Largest difference between our clock and the API server's.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub clock_skew: Option<Timespan>,

@@ -5,6 +5,7 @@ mod check;
 mod deadlines;
 mod diagnostic;
 mod glob;
+mod isolation;
 mod load;
 mod locate;
 mod promises;
@@ -21,6 +22,7 @@ pub use capability::Capability;
 pub use deadlines::{Bounds, Deadlines};
 pub use diagnostic::{ProfileError, ProfileProblem};
 pub use glob::matches as glob_matches;
+pub use isolation::{OpenConnections, SystemNamespaces};
 pub use load::{LAB_PROFILE, LoadedPlatform, load, load_lab, load_str};
 pub use promises::{
     AddressExpectation, Addresses, DeniedAs, Dns, GuardRail, LimitRangePromise, Network, PodSecurity,

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::{OpenConnections, SystemNamespaces};
+
 /// The quota of every tenant namespace.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -138,7 +140,7 @@ impl Rule {
 pub enum DeniedAs {
     /// Silence until the deadline.
     Dropped,
-    /// A reset or an ICMP error.
+    /// An ICMP error. A bare reset does not count: a dead listener gives one, too.
     Rejected,
     /// Either, also mixed.
     #[default]
@@ -158,6 +160,13 @@ pub struct Network {
     /// Which of the platform's insides a tenant's pod may reach.
     #[serde(default)]
     pub addresses: Addresses,
+    /// The namespaces of the platform itself: but for the name service, no tenant reaches what runs in them.
+    #[serde(default)]
+    pub system_namespaces: SystemNamespaces,
+    /// What becomes of a connection that is open when a policy closes its path. Where it is absent, nothing is
+    /// promised.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub open_connections: Option<OpenConnections>,
 }
 
 /// The platform's name service.

@@ -12,9 +12,9 @@ use tokio::time::{Duration, Instant};
 
 use super::names::Names;
 use super::plan::{self, Pacing};
-use super::{lines, watch};
+use super::{hold, lines, watch};
 use crate::clock;
-use crate::protocol::{Identity, PROTOCOL, Pace, Probe, Reply, Request, Round, Watch};
+use crate::protocol::{Hold, Identity, PROTOCOL, Pace, Probe, Reply, Request, Round, Watch};
 use crate::server;
 
 /// Descriptors that are kept back for everything but probes.
@@ -99,14 +99,17 @@ impl Driver {
                     let _ = running.send(true);
                 }
             }
-            Request::Arrivals { id, round, within_ms } => {
+            Request::Arrivals { id, .. } | Request::Hails { id } => {
                 tokio::task::spawn_local(async move {
-                    let reply = match server::ask(&self.who, id, round, within_ms).await {
+                    let reply = match server::ask(&self.who, &request).await {
                         Ok(reply) => reply,
                         Err(error) => Reply::Error { id: Some(id), why: error.to_string() },
                     };
                     self.say(reply);
                 });
+            }
+            Request::Hold { id, round, probe, hold } => {
+                self.run(id, |driver, cancelled| driver.hold(id, round, probe, hold, cancelled));
             }
             Request::Plan { id, round, pace, probes } => {
                 self.run(id, |driver, cancelled| driver.plan(id, round, pace, probes, cancelled));
@@ -188,6 +191,20 @@ impl Driver {
             });
         }
         while tasks.join_next().await.is_some() {}
+    }
+
+    async fn hold(
+        self: Rc<Self>,
+        id: u32,
+        round: Round,
+        probe: Probe,
+        hold: Hold,
+        cancelled: signal::Receiver<bool>,
+    ) {
+        let names = self.names(hold.patience_ms);
+        let begun = || self.say(Reply::Holding { id });
+        let held = hold::run(&probe, round.0, &hold, &names, cancelled, begun).await;
+        self.say(Reply::Held { id, held });
     }
 
     fn names(&self, patience_ms: u32) -> Rc<Names> {

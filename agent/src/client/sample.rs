@@ -60,6 +60,7 @@ impl Sample {
             Ok(stream) => match self.probe.transport {
                 Transport::Http => self.fetch(stream).await,
                 Transport::DnsTcp => self.query(stream).await,
+                Transport::Connect => Ok(Seen::Accepted),
                 _ => self.greet(stream).await,
             },
             Err(error) => Err(error),

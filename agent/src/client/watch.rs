@@ -168,9 +168,10 @@ async fn once(sample: &Sample, way: Way, names: &Names, until: Instant) -> Seen 
             let sent = std::cell::RefCell::new(0);
             sample.send(address, Instant::now(), &[Duration::ZERO], &sent, until).await
         }
-        (Way::Address(address), Transport::Tcp | Transport::Http | Transport::DnsTcp) => {
-            timeout_at(until, sample.dial(address)).await.unwrap_or(None)
-        }
+        (
+            Way::Address(address),
+            Transport::Tcp | Transport::Http | Transport::DnsTcp | Transport::Connect,
+        ) => timeout_at(until, sample.dial(address)).await.unwrap_or(None),
     };
     // Ports matter to plans only; a watch would pile them up.
     sample.ports.borrow_mut().clear();

@@ -13,7 +13,7 @@ use super::serve::{State, doing};
 use crate::clock;
 use crate::identity::control_socket;
 use crate::ledger;
-use crate::protocol::{Identity, MAX_LINE, Reply, Request, Round};
+use crate::protocol::{Identity, MAX_LINE, Reply, Request};
 
 /// The driver sits in the same pod: an answer later than this will not come.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -55,7 +55,8 @@ async fn answer(stream: UnixStream, state: &State) -> io::Result<()> {
                 complete: ledger.is_complete_since(since),
             }
         }
-        Ok(_) => Reply::Error { id: None, why: "the server only knows arrivals".into() },
+        Ok(Request::Hails { id }) => Reply::Hails { id, hails: state.hails() },
+        Ok(_) => Reply::Error { id: None, why: "the server only knows arrivals and hails".into() },
         Err(error) => Reply::Error { id: None, why: error.to_string() },
     };
     let mut text = serde_json::to_vec(&reply)?;
@@ -70,14 +71,14 @@ async fn connect(who: &Identity) -> io::Result<UnixStream> {
     UnixStream::from_std(stream)
 }
 
-/// Asks the server of this pod what has arrived of a round.
+/// Asks the server of this pod what has arrived of a round, or what came of its hails.
 ///
 /// # Errors
 /// There is no server in this pod, or it does not answer.
-pub async fn ask(who: &Identity, id: u32, round: Round, within_ms: u32) -> io::Result<Reply> {
+pub async fn ask(who: &Identity, request: &Request) -> io::Result<Reply> {
     let exchange = async {
         let mut stream = BufReader::new(connect(who).await?);
-        let mut line = serde_json::to_vec(&Request::Arrivals { id, round, within_ms })?;
+        let mut line = serde_json::to_vec(request)?;
         line.push(b'\n');
         stream.get_mut().write_all(&line).await?;
         line.clear();

@@ -1,6 +1,7 @@
 //! The server: echoes on declared ports, and a ledger of what arrived.
 
 mod control;
+mod hail;
 mod http;
 mod serve;
 mod tcp;

@@ -6,10 +6,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::{control, http, tcp, udp};
+use super::{control, hail, http, tcp, udp};
 use crate::clock;
 use crate::ledger::Ledger;
-use crate::protocol::{Echo, Identity, Nonce};
+use crate::protocol::{Echo, Hail, Hailed, Identity, Nonce};
 
 /// The ports to serve.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -20,6 +20,8 @@ pub struct Ports {
     pub udp: Vec<u16>,
     /// HTTP echo.
     pub http: Vec<u16>,
+    /// Where to send to from the first instant, before anything else.
+    pub hails: Vec<Hail>,
 }
 
 /// What every listener shares.
@@ -27,12 +29,18 @@ pub struct Ports {
 pub(super) struct State {
     who: Identity,
     ledger: Mutex<Ledger>,
+    hails: Vec<hail::Record>,
 }
 
 impl State {
     /// Who answers.
     pub(super) fn who(&self) -> &Identity {
         &self.who
+    }
+
+    /// What has come of the hails so far.
+    pub(super) fn hails(&self) -> Vec<Hailed> {
+        self.hails.iter().map(hail::Record::read).collect()
     }
 
     /// The ledger; a listener that panicked cannot have left it half-written.
@@ -64,9 +72,12 @@ pub(super) fn wildcard(port: u16) -> [SocketAddr; 2] {
 /// # Errors
 /// A port cannot be bound.
 pub async fn serve(ports: Ports, who: Identity) -> io::Result<()> {
+    let hails = ports.hails.iter().copied().map(hail::begin).collect();
+    // The runtime has one thread: the first packets leave while this task waits.
+    tokio::task::yield_now().await;
     let mut terminated = signal(SignalKind::terminate())?;
     let mut interrupted = signal(SignalKind::interrupt())?;
-    let state = Arc::new(State { who, ledger: Mutex::new(Ledger::new(Ledger::CAPACITY)) });
+    let state = Arc::new(State { who, ledger: Mutex::new(Ledger::new(Ledger::CAPACITY)), hails });
     for port in ports.tcp {
         tcp::listen(port, Arc::clone(&state)).await?;
     }

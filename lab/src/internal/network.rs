@@ -29,8 +29,9 @@ pub(super) fn configure_node(index: u16, nodes: u16) -> Result<()> {
 fn bridge_commands() -> String {
     let own = address::CONTROL_PLANE;
     format!(
-        "link set lo up\nlink add {BRIDGE} type bridge\naddr add {own}/{} dev {BRIDGE}\nlink set {BRIDGE} up\n",
-        address::NODE_PREFIX
+        "link set lo up\nlink add {BRIDGE} type bridge\naddr add {own}/{} dev {BRIDGE}\naddr add {}/32 dev {BRIDGE}\nlink set {BRIDGE} up\n",
+        address::NODE_PREFIX,
+        address::METADATA
     )
 }
 

@@ -48,6 +48,7 @@ impl Display for Ruleset {
         for direction in Direction::BOTH {
             base_chain(f, direction)?;
         }
+        own_node_chain(f)?;
         f.write_str("}\n")
     }
 }
@@ -90,6 +91,21 @@ fn base_chain(f: &mut Formatter<'_>, direction: Direction) -> fmt::Result {
         let (ip, suffix) = (protocol(family), suffix(family));
         writeln!(f, "\t\t{ip} {side} vmap @{direction}-{suffix}")?;
         writeln!(f, "\t\t{ip} {side} @node-{suffix} drop comment \"no known pod\"")?;
+    }
+    writeln!(f, "\t}}")
+}
+
+/// What a pod sends to its own node is not forwarded, and yet goes out of the pod: its egress is judged here as well.
+/// The node's own packets to its pods leave by another way, and only the replies to them pass here.
+fn own_node_chain(f: &mut Formatter<'_>) -> fmt::Result {
+    writeln!(f, "\tchain own-node {{")?;
+    writeln!(f, "\t\ttype filter hook input priority filter - 1; policy accept;")?;
+    // A node talks to itself by whichever of its addresses, one of which lies in the range of its pods.
+    writeln!(f, "\t\tiif lo accept")?;
+    for family in Family::BOTH {
+        let (ip, suffix) = (protocol(family), suffix(family));
+        writeln!(f, "\t\t{ip} saddr vmap @{}-{suffix}", Direction::Egress)?;
+        writeln!(f, "\t\t{ip} saddr @node-{suffix} drop comment \"no known pod\"")?;
     }
     writeln!(f, "\t}}")
 }

@@ -11,6 +11,7 @@ use super::{
         agents::{self, Stray},
         paths, tenants,
     },
+    words,
 };
 use crate::{
     bdd::{StepError, StepResult, World},
@@ -98,7 +99,7 @@ async fn give(world: &mut World, word: String) -> StepResult {
     let open = agents::until_open(&stage.fleet, &plan(stage.twin()?), stage.within).await;
     paths::record(world, &open, |_, _| "OPEN".to_owned(), Some(ControlPhase::Before));
     let closed = stage.fleet.probe(source, target).await;
-    let accepted = Accepted::closed();
+    let accepted = words::closed(world)?;
     world.record(closed.to_evidence(&accepted, None));
     if !accepted.contains(closed.verdict.kind()) {
         return Err(not_as_wanted(&closed, &accepted.to_string(), "without the label").into());
@@ -133,7 +134,7 @@ async fn opens(world: &mut World) -> StepResult {
 async fn closes(world: &mut World) -> StepResult {
     let stage = stage(world)?;
     let (source, target) = stage.path(world.slots.require::<Move>("a label")?.tier)?;
-    let accepted = Accepted::closed();
+    let accepted = words::closed(world)?;
     let wanted = |kind| accepted.contains(kind);
     let result = agents::until(&stage.fleet, &source, &target, &pace(), stage.within, wanted).await;
     let control = stage.control().await?;

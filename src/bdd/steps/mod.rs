@@ -3,12 +3,17 @@
 mod access;
 mod admission;
 mod guard_rails;
+mod insides;
 mod labels;
 mod names;
 mod network;
+mod newcomers;
 mod offboarding;
+mod open_connections;
 mod ownership;
+mod promptness;
 mod quota;
+mod side_doors;
 mod support;
 mod tenants;
 mod words;
@@ -28,4 +33,12 @@ pub const POLARITY: &[StepPolarity] = &[
         polarity: Polarity::Controls,
     },
     StepPolarity { text: "no longer reaches", polarity: Polarity::Denies },
+    StepPolarity {
+        text: "^of the new pods of the tenant no more packets arrive",
+        polarity: Polarity::Denies,
+    },
+    StepPolarity {
+        text: "^those of the control tenant arrived just before and just after$",
+        polarity: Polarity::Controls,
+    },
 ];

@@ -12,6 +12,7 @@ use super::{
         denials::Tried,
         paths, tenants,
     },
+    words,
 };
 use crate::{
     bdd::{StepError, StepResult, World},
@@ -119,9 +120,13 @@ async fn try_name_server(world: &mut World) -> StepResult {
     let targets: Vec<_> = [Transport::Tcp, Transport::Udp].map(|transport| server.target(transport)).into();
     let tried = MatrixPlan::all_pairs(paths::sources(&tenant)?, targets.clone());
     let twins = MatrixPlan::all_pairs(vec![paths::source(&control, Tier::Web)?], targets);
+    let vouches =
+        "each attempt is vouched for by that of a pod of the control tenant at the same name server";
     let (result, sandwiches) =
-        paths::between_controls(world, &fleet, tried, twins, convergence(world)?, paths::by_port).await?;
-    paths::record(world, &result, |_, _| "DROPPED|REJECTED".to_owned(), None);
+        paths::between_controls(world, &fleet, tried, twins, convergence(world)?, paths::by_port, vouches)
+            .await?;
+    let promised = words::closed(world)?;
+    paths::record(world, &result, |_, _| paths::words(&promised), None);
     world.slots.insert(Tried::of(sandwiches));
     Ok(())
 }

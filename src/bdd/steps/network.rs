@@ -11,11 +11,11 @@ use super::{
         paths::{self, ADDRESSES},
         tenants,
     },
-    words::accepted,
+    words,
 };
 use crate::{
     bdd::{StepError, StepResult, World},
-    engine::ReasonKind,
+    engine::{ControlPhase, ReasonKind},
     oracle::PathExpectation,
     probe::{AddressKind, Fleet, MatrixPlan, MatrixResult, Source, Target, Transport, VerdictKind},
     profile::LoadedPlatform,
@@ -24,7 +24,7 @@ use crate::{
 
 /// What the tenants' workloads tried among themselves.
 #[derive(Debug)]
-struct Measured(MatrixResult);
+pub(super) struct Measured(pub MatrixResult);
 
 /// The pod that a scenario started for itself.
 #[derive(Debug)]
@@ -90,10 +90,48 @@ async fn try_the_other(world: &mut World) -> StepResult {
     };
     let fleet = fleet_of(world, subjects.iter().chain(&controls), &[])?;
     let (sources, targets) = everybody(&subjects)?;
-    let tried = MatrixPlan::all_pairs(sources, targets).keep(|source, target| !same_tenant(source, target));
-    let twins = MatrixPlan::all_pairs(paths::sources(one)?, paths::targets(other, &ADDRESSES)?);
+    let between = |source: &Source, target: &Target| !same_tenant(source, target);
+    let tried = MatrixPlan::all_pairs(sources, targets).keep(between);
+    let (sources, targets) = everybody(&controls)?;
+    let twins = MatrixPlan::all_pairs(sources, targets).keep(between);
+    let first = |tenant: &str| subjects.first().is_some_and(|it| it.name() == tenant) || one.name() == tenant;
+    let key = |source: &Source, target: &Target| paths::by_tiers_and_direction(source, target, first);
+    let vouches = format!(
+        "a path is vouched for by that of the same tiers, on the same nodes, in the same direction between {} and {}, \
+         by the same kind of address, port and protocol",
+        one.name(),
+        other.name()
+    );
     let (result, sandwiches) =
-        paths::between_controls(world, &fleet, tried, twins, convergence(world)?, paths::by_tiers).await?;
+        paths::between_controls(world, &fleet, tried, twins, convergence(world)?, key, &vouches).await?;
+    world.slots.insert(Measured(result));
+    world.slots.insert(Tried::of(sandwiches));
+    Ok(())
+}
+
+/// Of two guards in a row one hides that the other is missing: so each end of a path is a control tenant once.
+#[when("every workload tries the control tenants, and these try every workload, over TCP and UDP")]
+async fn try_the_unguarded(world: &mut World) -> StepResult {
+    let (subjects, controls) = (tenants::all(world)?, tenants::controls(world)?);
+    let fleet = fleet_of(world, subjects.iter().chain(&controls), &[])?;
+    let everybody: Vec<_> = subjects.iter().chain(&controls).collect();
+    let (mut sources, mut targets) = (Vec::new(), Vec::new());
+    for tenant in &everybody {
+        sources.extend(paths::sources(tenant)?);
+        targets.extend(paths::targets(tenant, &[AddressKind::PodAddress])?);
+    }
+    let unguarded = |place: &str| controls.iter().any(|it| place.split('/').next() == Some(it.name()));
+    let ends = |source: &Source, target: &Target| (unguarded(&source.place), unguarded(&target.place));
+    let plan = MatrixPlan::all_pairs(sources, targets);
+    let tried =
+        plan.clone().keep(|source, target| matches!(ends(source, target), (true, false) | (false, true)));
+    let twins =
+        plan.keep(|source, target| ends(source, target) == (true, true) && !same_tenant(source, target));
+    let vouches = "a path to or from a control tenant is vouched for by those of the same tiers, on the same nodes, between \
+                   the control tenants: one control for the same path of every tenant in both directions";
+    let (result, sandwiches) =
+        paths::between_controls(world, &fleet, tried, twins, convergence(world)?, paths::by_tiers, vouches)
+            .await?;
     world.slots.insert(Measured(result));
     world.slots.insert(Tried::of(sandwiches));
     Ok(())
@@ -102,7 +140,7 @@ async fn try_the_other(world: &mut World) -> StepResult {
 #[then(regex = r"^between tenants every path is ([A-Z_]+(?: or [A-Z_]+)*)$")]
 #[then(regex = r"^inside each tenant every other path is ([A-Z_]+(?: or [A-Z_]+)*)$")]
 async fn closed(world: &mut World, words: String) -> StepResult {
-    let accepted = accepted(&words)?;
+    let accepted = words::closed_as(world, &words)?;
     let result = &world.slots.require::<Measured>("a matrix")?.0;
     paths::record(world, result, |_, _| paths::words(&accepted), None);
     Ok(denials::each_is_without_evidence(world, &accepted)?)
@@ -177,8 +215,14 @@ async fn try_undeclared(world: &mut World) -> StepResult {
     let tried = inside(&subjects, PathExpectation::ClosedInside)?;
     let twins = MatrixPlan::all_pairs(paths::sources(&control)?, paths::targets(&control, &ADDRESSES)?)
         .keep(|source, target| source.place != target.place);
+    let vouches = format!(
+        "a path inside a tenant is vouched for by that of the same tiers, on the same nodes, inside {}, by the same kind \
+         of address, port and protocol: one control for the same path of every tenant",
+        control.name()
+    );
     let (result, sandwiches) =
-        paths::between_controls(world, &fleet, tried, twins, convergence(world)?, paths::by_tiers).await?;
+        paths::between_controls(world, &fleet, tried, twins, convergence(world)?, paths::by_tiers, &vouches)
+            .await?;
     world.slots.insert(Measured(result));
     world.slots.insert(Tried::of(sandwiches));
     Ok(())
@@ -206,21 +250,28 @@ async fn try_fresh(world: &mut World) -> StepResult {
     let fleet = fleet_of(world, [&control], &[stray.pod()])?;
     let caller = paths::source(&control, Tier::Web)?;
     let twin = targets_of(&control, Tier::Api)?;
-    // That it listens is shown by the pod itself, from within.
-    let listening = MatrixPlan::all_pairs(vec![stray.source()], stray_targets(&stray));
-    let heard = agents::until_open(&fleet, &listening, convergence(world)?).await;
-    paths::record(world, &heard, |_, _| "OPEN".to_owned(), Some(crate::engine::ControlPhase::Before));
-    if let Some(deaf) = heard.iter().find(|entry| entry.cell.verdict.kind() != VerdictKind::Open) {
-        return Err(StepError::no_control(format!(
+    listens(world, &fleet, &stray, ControlPhase::Before).await?;
+    let tried = MatrixPlan::all_pairs(vec![caller.clone()], stray_targets(&stray));
+    let twins = MatrixPlan::all_pairs(vec![caller], twin);
+    let vouches = "each attempt at the fresh pod is vouched for by that of the same caller at the same port of a pod of \
+                   the control tenant; that the fresh pod itself listens, before and after, by what it hears of itself";
+    keep(world, &fleet, tried, twins, vouches).await?;
+    Ok(listens(world, &fleet, &stray, ControlPhase::After).await?)
+}
+
+/// That the pod listens is shown by itself, from within: at its own address, which no policy can close.
+async fn listens(world: &World, fleet: &Fleet, stray: &Stray, phase: ControlPhase) -> Result<(), StepError> {
+    let listening = MatrixPlan::all_pairs(vec![stray.source()], stray_targets(stray));
+    let heard = agents::until_open(fleet, &listening, convergence(world)?).await;
+    paths::record(world, &heard, |_, _| "OPEN".to_owned(), Some(phase));
+    match heard.iter().find(|entry| entry.cell.verdict.kind() != VerdictKind::Open) {
+        None => Ok(()),
+        Some(deaf) => Err(StepError::no_control(format!(
             "the fresh pod does not hear itself ({} was {}), so that nobody else reaching it proves nothing",
             deaf.attempt(),
             deaf.cell.verdict
-        ))
-        .into());
+        ))),
     }
-    let tried = MatrixPlan::all_pairs(vec![caller.clone()], stray_targets(&stray));
-    let twins = MatrixPlan::all_pairs(vec![caller], twin);
-    keep(world, &fleet, tried, twins).await
 }
 
 #[when("it tries the control tenant over TCP and UDP")]
@@ -232,7 +283,8 @@ async fn fresh_tries(world: &mut World) -> StepResult {
     let caller = paths::source(&control, Tier::Web)?;
     let tried = MatrixPlan::all_pairs(vec![stray.source()], target.clone());
     let twins = MatrixPlan::all_pairs(vec![caller], target);
-    keep(world, &fleet, tried, twins).await
+    let vouches = "each attempt of the fresh pod is vouched for by that of a pod of the control tenant at the same target";
+    Ok(keep(world, &fleet, tried, twins, vouches).await?)
 }
 
 fn targets_of(tenant: &Tenant, tier: Tier) -> Result<Vec<Target>, StepError> {
@@ -242,9 +294,16 @@ fn targets_of(tenant: &Tenant, tier: Tier) -> Result<Vec<Target>, StepError> {
     Ok(targets)
 }
 
-async fn keep(world: &mut World, fleet: &Fleet, tried: MatrixPlan, twins: MatrixPlan) -> StepResult {
+async fn keep(
+    world: &mut World,
+    fleet: &Fleet,
+    tried: MatrixPlan,
+    twins: MatrixPlan,
+    vouches: &str,
+) -> Result<(), StepError> {
     let (result, sandwiches) =
-        paths::between_controls(world, fleet, tried, twins, convergence(world)?, paths::by_port).await?;
+        paths::between_controls(world, fleet, tried, twins, convergence(world)?, paths::by_port, vouches)
+            .await?;
     world.slots.insert(Measured(result));
     world.slots.insert(Tried::of(sandwiches));
     Ok(())

@@ -5,8 +5,28 @@ use cucumber::then;
 use super::support::denials;
 use crate::{
     bdd::{StepError, StepResult, World},
-    probe::Accepted,
+    probe::{Accepted, VerdictKind},
+    profile::{DeniedAs, LoadedPlatform},
 };
+
+/// What a closed path looks like on this platform, by its own promise.
+pub(super) fn closed(world: &World) -> Result<Accepted, StepError> {
+    Ok(match world.service::<LoadedPlatform>()?.platform.spec.network.denied {
+        DeniedAs::Dropped => Accepted::only(VerdictKind::Dropped),
+        DeniedAs::Rejected => Accepted::only(VerdictKind::Rejected),
+        DeniedAs::Either => Accepted::closed(),
+    })
+}
+
+/// The verdicts that a step accepts of closed paths: those that it names, and of these only what the platform promises.
+pub(super) fn closed_as(world: &World, words: &str) -> Result<Accepted, StepError> {
+    let (named, promised) = (accepted(words)?, closed(world)?);
+    if named != Accepted::closed() {
+        // Not about the network, or stricter than any profile.
+        return Ok(named);
+    }
+    Ok(promised)
+}
 
 /// Verdicts as a step names them: `FORBIDDEN or ADMISSION_DENIED`.
 pub(super) fn accepted(words: &str) -> Result<Accepted, StepError> {
@@ -15,7 +35,7 @@ pub(super) fn accepted(words: &str) -> Result<Accepted, StepError> {
 
 #[then(regex = r"^(?:the|every) attempt is ([A-Z_]+(?:(?:, | or )[A-Z_]+)*)$")]
 async fn each_is(world: &mut World, words: String) -> StepResult {
-    let accepted = accepted(&words)?;
+    let accepted = closed_as(world, &words)?;
     Ok(denials::each_is(world, &accepted)?)
 }
 

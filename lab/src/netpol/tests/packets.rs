@@ -290,6 +290,7 @@ fn real_packets_do_as_the_ruleset_says() {
     connections_are_cut_when_policies_change(&hosts);
     policies_see_pods_behind_services(&hosts);
     forged_sources_are_dropped(&hosts);
+    a_pod_reaches_its_own_node_as_its_egress_says(&hosts);
 }
 
 fn apply(snapshot: &Snapshot) {
@@ -332,6 +333,31 @@ fn policies_see_pods_behind_services([xa, xd, ya, _, _]: &[Host; 5]) {
     xd.run(move || connect(ip(XD), service, SILENCE).expect_err("x/d by service when all is denied"));
     xa.run(move || connect(ip(XA), service, SILENCE).expect_err("x/a by its own service when all is denied"));
     xa.run(move || drop(connect(ip(XA), (ip(XA), 81).into(), PATIENCE).expect("x/a at its own address")));
+}
+
+/// The node is where this runs: what a pod sends to it is not forwarded.
+fn a_pod_reaches_its_own_node_as_its_egress_says([xa, _, ya, _, _]: &[Host; 5]) {
+    let node = SocketAddr::from((ip("198.18.1.1"), 8443));
+    let listener = TcpListener::bind(node).expect("listen on the node");
+    thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            thread::spawn(move || {
+                let mut reader = stream.try_clone().expect("stream");
+                drop(std::io::copy(&mut reader, &mut stream));
+            });
+        }
+    });
+    apply(&snapshot(&[("x", "{podSelector: {}, policyTypes: [Ingress, Egress]}")]));
+    xa.run(move || connect(ip(XA), node, SILENCE).expect_err("x/a to its node when all is denied"));
+    ya.run(move || drop(connect(ip(YA), node, PATIENCE).expect("y/a to its node without a policy")));
+    // The node itself reaches its pods all the same, and hears their replies.
+    let stream = TcpStream::connect_timeout(&(ip(XA), 80).into(), PATIENCE).expect("the node to x/a");
+    assert!(talks(&stream, PATIENCE), "the node hears no reply of x/a");
+    apply(&snapshot(&[(
+        "x",
+        "{podSelector: {}, policyTypes: [Egress], egress: [{to: [{ipBlock: {cidr: 198.18.1.1/32}}]}]}",
+    )]));
+    xa.run(move || drop(connect(ip(XA), node, PATIENCE).expect("x/a to its node where that is allowed")));
 }
 
 fn forged_sources_are_dropped([xa, _, _, _, outside]: &[Host; 5]) {

@@ -15,10 +15,10 @@ use super::api::typed;
 use crate::{
     bdd::{StepError, World},
     cluster::{Cluster, wait_pods_ready},
-    engine::waiting_for,
+    engine::{TenantRole, waiting_for},
     probe::{
         AddressKind, Attempt, Fleet, MatrixPlan, MatrixResult, Pace, SharedFleet, Source, Target, Transport,
-        VerdictKind,
+        VerdictKind, api::verdict_of,
     },
     profile::LoadedPlatform,
     tenant::{Tenant, TenantPool, agent_pod},
@@ -70,9 +70,28 @@ impl Stray {
     }
 }
 
+/// How long admission may take to learn that a namespace has another level.
+const ADMISSION_LEARNS: Duration = Duration::from_secs(3);
+
+/// Starts a pod as [`stray_with`] does, as it is.
+pub async fn stray(world: &World, tenant: &Tenant, called: &str, port: u16) -> Result<Stray, StepError> {
+    stray_with(world, tenant, called, port, |_| {}).await
+}
+
 /// Starts a pod without labels but those that say whose it is, acting as the tenant's administrator, and waits until
 /// it is Ready. Two scenarios may do so in the same tenant: the name holds a part of the scenario's own seed.
-pub async fn stray(world: &World, tenant: &Tenant, called: &str, port: u16) -> Result<Stray, StepError> {
+///
+/// `edit` makes of the pod what the scenario needs.
+///
+/// # Errors
+/// Where admission refuses such pods to the platform itself, the scenario does not apply.
+pub async fn stray_with(
+    world: &World,
+    tenant: &Tenant,
+    called: &str,
+    port: u16,
+    edit: impl FnOnce(&mut Pod),
+) -> Result<Stray, StepError> {
     let cluster = world.service::<Cluster>()?;
     let pool = world.service::<TenantPool>()?;
     let profile = world.service::<LoadedPlatform>()?;
@@ -91,11 +110,26 @@ pub async fn stray(world: &World, tenant: &Tenant, called: &str, port: u16) -> R
         }]);
     }
     tenant.ownership().of_scenario(world.scenario().id().0.clone()).stamp(&mut pod.metadata);
+    edit(&mut pod);
     let namespace = tenant.namespace().to_owned();
-    Api::<Pod>::namespaced(tenant.admin().client.clone(), &namespace)
-        .create(&PostParams::default(), &pod)
-        .await
-        .map_err(|error| cluster.error(format!("create pod {namespace}/{name}"), error))?;
+    let pods = Api::<Pod>::namespaced(tenant.admin().client.clone(), &namespace);
+    let mut created = pods.create(&PostParams::default(), &pod).await;
+    if tenant.role() == TenantRole::Control {
+        let began = Instant::now();
+        let refused = |created: &Result<Pod, kube::Error>| {
+            Some(verdict_of(created, None)).filter(|verdict| verdict.kind() == VerdictKind::AdmissionDenied)
+        };
+        // Admission learns of the level of a namespace by a watch of its own.
+        while refused(&created).is_some() && began.elapsed() < ADMISSION_LEARNS {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            created = pods.create(&PostParams::default(), &pod).await;
+        }
+        if let Some(verdict) = refused(&created) {
+            let message = format!("the cluster refuses such a pod to the platform itself: {verdict}");
+            return Err(StepError::capability(message));
+        }
+    }
+    created.map_err(|error| cluster.error(format!("create pod {namespace}/{name}"), error))?;
     let within = profile.platform.spec.deadlines.pod_ready.get();
     let selector = format!("{}={}", crate::cluster::TENANT_LABEL, tenant.id());
     let waiting = waiting_for(format!("pod {namespace}/{name} to be Ready"));
@@ -130,7 +164,7 @@ pub async fn relabel(tenant: &Tenant, stray: &Stray, labels: serde_json::Value) 
 }
 
 /// A second try takes longer: what was slow to answer on a busy machine is heard, what is closed stays closed.
-fn patient() -> Pace {
+pub fn patient() -> Pace {
     Pace { deadline_ms: 3_000, attempts_ms: vec![0, 500, 1_000, 2_000] }
 }
 

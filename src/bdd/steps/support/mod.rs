@@ -6,5 +6,6 @@ pub mod consumption;
 pub mod denials;
 pub mod paths;
 pub mod pods;
+pub mod policies;
 pub mod tenants;
 pub mod verbs;

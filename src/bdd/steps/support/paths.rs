@@ -113,6 +113,16 @@ pub fn by_tiers(source: &Source, target: &Target) -> String {
     format!("{}, from {}", at(&tier(&target.place), target), tier(&source.place))
 }
 
+/// The same, and whose it is as well: the control of a path from the first tenant to the second is that from the first
+/// control tenant to the second. `first` says whether a tenant is the first of its kind.
+pub fn by_tiers_and_direction(source: &Source, target: &Target, first: impl Fn(&str) -> bool) -> String {
+    let which = |place: &str| {
+        let tenant = place.split('/').next().unwrap_or_default();
+        if first(tenant) { "the first" } else { "the second" }
+    };
+    format!("{}, of {} to {}", by_tiers(source, target), which(&source.place), which(&target.place))
+}
+
 /// The same where the twin is any pod that listens in the same way.
 pub fn by_port(_: &Source, target: &Target) -> String {
     at("a pod", target)
@@ -134,8 +144,18 @@ fn sandwiches(
     after: &MatrixResult,
     key: impl Fn(&Source, &Target) -> String + Copy,
 ) -> Result<Vec<Sandwich>, StepError> {
-    let twins = |result: &MatrixResult| -> HashMap<String, Attempt> {
-        result.iter().map(|entry| attempt(&entry, key)).map(|twin| (twin.target.clone(), twin)).collect()
+    let twins = |result: &MatrixResult| {
+        let mut twins: HashMap<String, Attempt> = HashMap::new();
+        for twin in result.iter().map(|entry| attempt(&entry, key)) {
+            // Where several vouch for one path, all of them must have been open: the worst of them counts.
+            match twins.get(&twin.target) {
+                Some(known) if known.verdict.kind() != VerdictKind::Open => {}
+                _ => {
+                    twins.insert(twin.target.clone(), twin);
+                }
+            }
+        }
+        twins
     };
     let (before, after) = (twins(before), twins(after));
     tried
@@ -153,7 +173,7 @@ fn sandwiches(
 }
 
 /// Tries paths between their controls: the twins before (waited for until open), the paths themselves, the twins
-/// after. `key` says which paths are twins.
+/// after. `key` says which paths are twins, and `vouches` says the same to whoever reads the evidence.
 pub async fn between_controls(
     world: &World,
     fleet: &Fleet,
@@ -161,6 +181,7 @@ pub async fn between_controls(
     twins: MatrixPlan,
     within: std::time::Duration,
     key: impl Fn(&Source, &Target) -> String + Copy,
+    vouches: &str,
 ) -> Result<(MatrixResult, Vec<Sandwich>), StepError> {
     let before = agents::until_open(fleet, &twins, within).await;
     let result = agents::until_judged(fleet, &tried, within).await;
@@ -169,12 +190,82 @@ pub async fn between_controls(
     record(world, &before, open, Some(ControlPhase::Before));
     record(world, &after, open, Some(ControlPhase::After));
     let sandwiches = sandwiches(&before, &result, &after, key)?;
+    world.record(Evidence {
+        title: "which control vouches for which path".to_owned(),
+        body: EvidenceBody::Text {
+            lines: vec![
+                format!(
+                    "{} paths that are to be closed, {} paths of controls",
+                    result.probes(),
+                    before.probes()
+                ),
+                vouches.to_owned(),
+            ],
+        },
+    });
     Ok((result, sandwiches))
 }
 
 /// The words of accepted verdicts, as matrices have them.
 pub fn words(accepted: &Accepted) -> String {
     accepted.iter().map(VerdictKind::word).collect::<Vec<_>>().join("|")
+}
+
+/// Evidence of a matrix whose targets are all different things: one table, a column each.
+pub fn record_as_one(
+    world: &World,
+    result: &MatrixResult,
+    expected: impl Fn(&Source, &Target) -> String,
+    control: Option<ControlPhase>,
+) {
+    let mut rows: Vec<String> = Vec::new();
+    let mut columns: Vec<String> = Vec::new();
+    let column_of = |target: &Target| match target.port {
+        0 => target.host.clone(),
+        port => format!("{}:{port}/{} ({})", target.place, transport_word(target.transport), target.host),
+    };
+    for entry in result.iter() {
+        if !rows.contains(&entry.source.place) {
+            rows.push(entry.source.place.clone());
+        }
+        let column = column_of(entry.target);
+        if !columns.contains(&column) {
+            columns.push(column);
+        }
+    }
+    let blank = vec![vec![String::new(); columns.len()]; rows.len()];
+    let (mut cells, mut promised) = (blank.clone(), blank);
+    for entry in result.iter() {
+        let column_name = column_of(entry.target);
+        let row = rows.iter().position(|row| *row == entry.source.place);
+        let column = columns.iter().position(|column| *column == column_name);
+        if let (Some(row), Some(column)) = (row, column) {
+            entry.cell.verdict.kind().word().clone_into(&mut cells[row][column]);
+            promised[row][column] = expected(entry.source, entry.target);
+        }
+    }
+    let (phase, probes) = (phase_words(control), result.probes());
+    world.record(Evidence {
+        title: format!("{phase}each by its own address"),
+        body: EvidenceBody::Matrix {
+            caption: "each by its own address".to_owned(),
+            rows,
+            columns,
+            cells,
+            expected: promised,
+            control,
+            probes,
+            took_us: u64::try_from(result.span().length().as_micros()).unwrap_or(u64::MAX),
+        },
+    });
+}
+
+const fn phase_words(control: Option<ControlPhase>) -> &'static str {
+    match control {
+        None => "",
+        Some(ControlPhase::Before) => "control before: ",
+        Some(ControlPhase::After) => "control after: ",
+    }
 }
 
 /// Evidence of a matrix: one table for each transport, port and way of addressing.
@@ -206,11 +297,7 @@ pub fn record(
             }
         }
         let caption = format!("{} {port} by {by}", transport_word(transport));
-        let phase = match control {
-            None => "",
-            Some(ControlPhase::Before) => "control before: ",
-            Some(ControlPhase::After) => "control after: ",
-        };
+        let phase = phase_words(control);
         world.record(Evidence {
             title: format!("{phase}{caption}"),
             body: EvidenceBody::Matrix {
