@@ -76,9 +76,16 @@ mod tests {
 
     #[test]
     fn a_policy_opens_one_port_and_stays_inside_its_namespace() {
-        insta::assert_snapshot!(
-            serde_json::to_string(&opens("held", Tier::Web, &[Tier::Db], 9090)["spec"]).unwrap(),
-            @r#"{"egress":[{"ports":[{"port":9090,"protocol":"TCP"}],"to":[{"podSelector":{"matchExpressions":[{"key":"plimsoll.dev/tier","operator":"In","values":["db"]}]}}]}],"ingress":[{"from":[{"podSelector":{"matchExpressions":[{"key":"plimsoll.dev/tier","operator":"In","values":["web"]}]}}],"ports":[{"port":9090,"protocol":"TCP"}]}],"podSelector":{"matchExpressions":[{"key":"plimsoll.dev/tier","operator":"In","values":["db","web"]}]},"policyTypes":["Ingress","Egress"]}"#
+        let tiers = |names: Value| json!({"matchExpressions": [{"key": TIER_LABEL, "operator": "In", "values": names}]});
+        let ports = json!([{"protocol": "TCP", "port": 9090}]);
+        assert_eq!(
+            opens("held", Tier::Web, &[Tier::Db], 9090)["spec"],
+            json!({
+                "podSelector": tiers(json!(["db", "web"])),
+                "policyTypes": ["Ingress", "Egress"],
+                "ingress": [{"from": [{"podSelector": tiers(json!(["web"]))}], "ports": ports}],
+                "egress": [{"to": [{"podSelector": tiers(json!(["db"]))}], "ports": ports}],
+            })
         );
     }
 }
