@@ -25,6 +25,7 @@ mod preflight;
 mod progress;
 mod state;
 mod up;
+pub mod volumes;
 
 pub use error::{LabError, Result};
 pub use internal::{LabStatus, NodeStatus, Phase, UnitState, UnitStatus, dispatch};

@@ -201,6 +201,9 @@ pub struct NodePaths {
 }
 
 impl NodePaths {
+    /// Where a node sees the directory of its local volumes.
+    pub const VOLUMES: &'static str = "/var/lib/plimsoll/volumes";
+
     /// The directory of the node.
     pub fn root(&self) -> &Path {
         &self.root
@@ -217,12 +220,13 @@ impl NodePaths {
     }
 
     /// Directories that are kept on disk, with the place where the node sees them.
-    pub fn on_disk(&self) -> [(PathBuf, &'static str); 4] {
+    pub fn on_disk(&self) -> [(PathBuf, &'static str); 5] {
         [
             (self.root.join("kubelet"), "/var/lib/kubelet"),
             (self.root.join("containerd"), "/var/lib/containerd"),
             (self.root.join("pods"), "/var/log/pods"),
             (self.root.join("containers"), "/var/log/containers"),
+            (self.root.join("volumes"), Self::VOLUMES),
         ]
     }
 }

@@ -7,6 +7,7 @@ pub mod access;
 pub mod api;
 mod attempt;
 mod denial;
+mod files;
 mod fleet;
 mod holding;
 pub mod image;

@@ -338,6 +338,7 @@ impl Findings {
             ("policyConvergence", d.policy_convergence),
             ("rightsConvergence", d.rights_convergence),
             ("quotaSettled", d.quota_settled),
+            ("volumeSettled", d.volume_settled),
             ("scenario", d.scenario),
             ("run", d.run),
             ("teardown", d.teardown),

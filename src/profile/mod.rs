@@ -5,11 +5,14 @@ mod check;
 mod deadlines;
 mod diagnostic;
 mod glob;
+mod images;
 mod isolation;
 mod load;
 mod locate;
 mod promises;
 mod schema;
+mod services;
+mod storage;
 mod tenancy;
 mod timespan;
 mod types;
@@ -22,6 +25,7 @@ pub use capability::Capability;
 pub use deadlines::{Bounds, Deadlines};
 pub use diagnostic::{ProfileError, ProfileProblem};
 pub use glob::matches as glob_matches;
+pub use images::Images;
 pub use isolation::{OpenConnections, SystemNamespaces};
 pub use load::{LAB_PROFILE, LoadedPlatform, load, load_lab, load_str};
 pub use promises::{
@@ -29,6 +33,8 @@ pub use promises::{
     PodSecurityLevel, QuotaPromise, Resources, Rights, RoleRights, Rule,
 };
 pub use schema::{EDITOR_HEADER, schema};
+pub use services::{Permission, Services};
+pub use storage::{Reclaim, Storage};
 pub use tenancy::{
     CommandAdapter, ExistingAdapter, ExistingTenant, Identities, Identity, Impersonation, KubeconfigIdentity,
     ManifestsAdapter, Onboarding, OwnerLabel, Tenancy,

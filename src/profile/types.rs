@@ -4,8 +4,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Bounds, Capability, Deadlines, GuardRail, LimitRangePromise, Network, PodSecurity, QuotaPromise, Rights,
-    Tenancy, Waiver, glob,
+    Bounds, Capability, Deadlines, GuardRail, Images, LimitRangePromise, Network, PodSecurity, QuotaPromise,
+    Rights, Services, Storage, Tenancy, Waiver, glob,
 };
 use crate::engine::Risk;
 
@@ -115,6 +115,15 @@ pub struct Spec {
     /// What the network promises.
     #[serde(default)]
     pub network: Network,
+    /// Which services a tenant may have.
+    #[serde(default)]
+    pub services: Services,
+    /// How tenants' pods come by their images.
+    #[serde(default)]
+    pub images: Images,
+    /// The volumes that tenants' claims get; without it, nothing is promised about storage.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub storage: Option<Storage>,
     /// How long each kind of wait may take.
     #[serde(default)]
     pub deadlines: Deadlines,

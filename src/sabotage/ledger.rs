@@ -135,8 +135,13 @@ async fn put(cluster: &Cluster, of: &Of, wanted: Option<&Value>) -> Result<(), S
         (Some(wanted), Some(now)) => {
             let mut object = typed(wanted)?;
             object.metadata.resource_version = now["metadata"]["resourceVersion"].as_str().map(str::to_owned);
-            let done = api.replace(&of.name, &PostParams::default(), &object).await;
-            done.map(drop).map_err(|error| trouble(cluster, "replace", of, error))
+            match api.replace(&of.name, &PostParams::default(), &object).await {
+                // Some kinds cannot be changed where it matters, such as the parameters of a storage class.
+                Err(kube::Error::Api(status)) if status.code == 422 => {
+                    anew(cluster, &api, of, typed(wanted)?).await
+                }
+                done => done.map(drop).map_err(|error| trouble(cluster, "replace", of, error)),
+            }
         }
         (Some(wanted), None) => {
             let done = api.create(&PostParams::default(), &typed(wanted)?).await;
@@ -149,6 +154,22 @@ async fn put(cluster: &Cluster, of: &Of, wanted: Option<&Value>) -> Result<(), S
         },
         (None, None) => Ok(()),
     }
+}
+
+/// Makes an object anew in place of the one that is there.
+async fn anew(
+    cluster: &Cluster,
+    api: &Api<DynamicObject>,
+    of: &Of,
+    object: DynamicObject,
+) -> Result<(), SabotageError> {
+    match api.delete(&of.name, &DeleteParams::default()).await {
+        Ok(_) => {}
+        Err(kube::Error::Api(status)) if status.code == 404 => {}
+        Err(error) => return Err(trouble(cluster, "delete", of, error)),
+    }
+    let done = api.create(&PostParams::default(), &object).await;
+    done.map(drop).map_err(|error| trouble(cluster, "create", of, error))
 }
 
 /// Restores what a record on the cluster holds, proves it, and only then removes the record. Returns what was restored:

@@ -20,9 +20,10 @@ use crate::component::IMAGE_ARCHIVE;
 use crate::config::{CONTAINERD_SOCKET, NETPOL_PLUGIN, NETPOL_SOCKET, NodeConfig};
 use crate::error::{Context as _, LabError, Result};
 use crate::netpol::NetpolOptions;
-use crate::paths::{LabPaths, create_dir, write};
+use crate::paths::{LabPaths, NodePaths, create_dir, write};
 use crate::preflight::find_program;
 use crate::state::{Cni, LabSpec};
+use crate::volumes::VolumesOptions;
 
 /// How long containerd may take to answer.
 const CONTAINERD_START: Duration = Duration::from_secs(60);
@@ -132,7 +133,16 @@ impl Node {
         let arguments = NodeConfig::kubelet_arguments(&self.name, self.index, &config);
         self.start("kubelet", self.spec.program("kubernetes", "kubelet")?, arguments)?;
         let arguments = vec![format!("--config={}", config.join(NodeConfig::PROXY).display())];
-        self.start("kube-proxy", self.spec.program("kubernetes", "kube-proxy")?, arguments)
+        self.start("kube-proxy", self.spec.program("kubernetes", "kube-proxy")?, arguments)?;
+        let kubeconfig = config.join(NodeConfig::VOLUMES_KUBECONFIG);
+        self.start_own("volumes", &Role::Volumes { node: self.name.clone(), kubeconfig })
+    }
+
+    /// Starts a part of the lab that is this very program.
+    fn start_own(&self, name: &str, role: &Role) -> Result<()> {
+        let mut arguments = vec![super::HIDDEN_ARGUMENT.to_owned()];
+        arguments.extend(role.arguments().into_iter().map(|word| word.to_string_lossy().into_owned()));
+        self.start(name, "/proc/self/exe".into(), arguments)
     }
 
     async fn start_netpol(&self, config: &Path) -> Result<()> {
@@ -146,9 +156,7 @@ impl Node {
             pods: address::pod_range(self.index),
             status: status.clone(),
         };
-        let mut arguments = vec![super::HIDDEN_ARGUMENT.to_owned()];
-        arguments.extend(role.arguments().into_iter().map(|word| word.to_string_lossy().into_owned()));
-        self.start("netpol", "/proc/self/exe".into(), arguments)?;
+        self.start_own("netpol", &role)?;
         let deadline = Instant::now() + NETPOL_START;
         while !status.exists() {
             if Instant::now() > deadline {
@@ -194,15 +202,24 @@ pub(super) async fn netpol(node: String, kubeconfig: PathBuf, pods: &str, status
     if let Some(nft) = find_program("nft") {
         options.nft = nft;
     }
-    crate::netpol::run(options).await.map_err(|error| {
-        let mut text = error.to_string();
-        let mut source = std::error::Error::source(&error);
-        while let Some(cause) = source {
-            text = format!("{text}: {cause}");
-            source = cause.source();
-        }
-        LabError::component("netpol", text)
-    })
+    crate::netpol::run(options).await.map_err(|error| failed("netpol", &error))
+}
+
+/// Runs the provisioner of a node's local volumes.
+pub(super) async fn volumes(node: String, kubeconfig: PathBuf) -> Result<()> {
+    let options = VolumesOptions { node, kubeconfig, root: NodePaths::VOLUMES.into() };
+    crate::volumes::run(options).await.map_err(|error| failed("volumes", &error))
+}
+
+/// A part of the lab that ended, with all that led to it.
+fn failed(part: &str, error: &dyn std::error::Error) -> LabError {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    LabError::component(part, text)
 }
 
 async fn await_containerd() -> Result<()> {

@@ -3,6 +3,7 @@
 mod access;
 mod admission;
 mod guard_rails;
+mod images;
 mod insides;
 mod labels;
 mod names;
@@ -13,9 +14,13 @@ mod open_connections;
 mod ownership;
 mod promptness;
 mod quota;
+mod self_service;
+mod services;
 mod side_doors;
+mod storage;
 mod support;
 mod tenants;
+mod turnover;
 mod words;
 
 use super::{Polarity, StepPolarity};
@@ -41,4 +46,6 @@ pub const POLARITY: &[StepPolarity] = &[
         text: "^those of the control tenant arrived just before and just after$",
         polarity: Polarity::Controls,
     },
+    StepPolarity { text: "^nothing is on the volume of", polarity: Polarity::Denies },
+    StepPolarity { text: "^the mark is found there once", polarity: Polarity::Controls },
 ];
