@@ -2,6 +2,9 @@
 
 mod access;
 mod admission;
+mod anonymous;
+mod cluster_admin;
+mod every_verb;
 mod guard_rails;
 mod insides;
 mod labels;
@@ -16,6 +19,7 @@ mod quota;
 mod side_doors;
 mod support;
 mod tenants;
+mod ways_up;
 mod words;
 
 use super::{Polarity, StepPolarity};

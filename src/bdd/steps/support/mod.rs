@@ -7,5 +7,8 @@ pub mod denials;
 pub mod paths;
 pub mod pods;
 pub mod policies;
+pub mod takeover;
 pub mod tenants;
 pub mod verbs;
+pub mod ways;
+pub mod ways_up;
