@@ -181,11 +181,12 @@ impl Cluster {
 
     /// A client without retries that logs in by a token.
     pub fn bearer(&self, token: &str) -> Result<Client, ClusterError> {
-        let mut header = HeaderValue::from_str(&format!("Bearer {token}")).map_err(|_| ClusterError::Api {
-            doing: "log in by a token".to_owned(),
-            code: 0,
-            message: "the token has signs that no HTTP header can carry".to_owned(),
-        })?;
+        let mut header =
+            HeaderValue::from_str(&format!("Bearer {token}")).map_err(|_| ClusterError::Api {
+                doing: "log in by a token".to_owned(),
+                code: 0,
+                message: "the token has signs that no HTTP header can carry".to_owned(),
+            })?;
         header.set_sensitive(true);
         let base = self.nobody();
         let service = tower::service_fn(move |mut request: Request<Body>| {

@@ -83,8 +83,7 @@ fn rule(rule: PolicyRule) -> RbacRule {
 }
 
 fn selector(selector: LabelSelector) -> Collects {
-    let mut collects =
-        Collects { labels: selector.match_labels.unwrap_or_default(), ..Collects::default() };
+    let mut collects = Collects { labels: selector.match_labels.unwrap_or_default(), ..Collects::default() };
     for one in selector.match_expressions.into_iter().flatten() {
         let values: BTreeSet<String> = one.values.into_iter().flatten().collect();
         match one.operator.as_str() {

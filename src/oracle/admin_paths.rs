@@ -106,7 +106,8 @@ pub fn admin_paths(rbac: &Rbac) -> Vec<AdminPath> {
     loop {
         let known = paths.len();
         for (binding, rules) in &bound {
-            let reach = Reach { rbac, strong: &strong, rules, namespace: binding.namespace.as_deref(), bindings: 0 };
+            let reach =
+                Reach { rbac, strong: &strong, rules, namespace: binding.namespace.as_deref(), bindings: 0 };
             let powers = reach.powers();
             for holder in &binding.subjects {
                 paths.extend(powers.iter().map(|(power, through)| AdminPath {
@@ -215,9 +216,9 @@ impl Reach<'_> {
         add(Power::ReadSecrets, self.granted("", "secrets", &["get", "list", "watch"]).is_all());
         add(
             Power::RunPods,
-            RUNS_PODS.iter().any(|(group, resources)| {
-                resources.iter().any(|resource| self.any(group, resource, WRITE))
-            }),
+            RUNS_PODS
+                .iter()
+                .any(|(group, resources)| resources.iter().any(|resource| self.any(group, resource, WRITE))),
         );
         add(
             Power::EnterPods,
@@ -246,9 +247,7 @@ impl Reach<'_> {
             ];
             add(
                 Power::ChangeAdmission,
-                ADMISSION
-                    .iter()
-                    .any(|resource| self.any("admissionregistration.k8s.io", resource, CHANGE)),
+                ADMISSION.iter().any(|resource| self.any("admissionregistration.k8s.io", resource, CHANGE)),
             );
             add(Power::ServeApis, self.any("apiregistration.k8s.io", "apiservices", WRITE));
             add(Power::MakeVolumes, self.any("", "persistentvolumes", &["create"]));

@@ -9,7 +9,10 @@ use super::rbac::{Rbac, RbacBinding, RbacRole, RbacRule, Subject};
 use crate::profile::{ClusterAdmin, Power, SubjectKind};
 
 fn words(text: &str) -> Vec<String> {
-    text.split(',').filter(|word| !word.is_empty()).map(|word| if word == "core" { "" } else { word }.to_owned()).collect()
+    text.split(',')
+        .filter(|word| !word.is_empty())
+        .map(|word| if word == "core" { "" } else { word }.to_owned())
+        .collect()
 }
 
 /// `groups resources verbs [names]`, each a list with commas; `core` is the core group.
@@ -132,7 +135,13 @@ fn a_detour_over_several_is_followed_to_its_end() {
     // Alice acts as Bob, who issues tokens in `ops`, where an account may do everything.
     let mut rbac = Rbac::default();
     bound(&mut rbac, "as-bob", None, alice(), &["core users impersonate bob"]);
-    bound(&mut rbac, "tokens", Some("ops"), Subject::user("bob"), &["core serviceaccounts/token create deployer"]);
+    bound(
+        &mut rbac,
+        "tokens",
+        Some("ops"),
+        Subject::user("bob"),
+        &["core serviceaccounts/token create deployer"],
+    );
     bound(&mut rbac, "deployer", None, Subject::account("ops", "deployer"), &["* * *"]);
     let paths: Vec<String> = admin_paths(&rbac).iter().map(ToString::to_string).collect();
     insta::assert_snapshot!(paths.join("\n"), @r"

@@ -46,8 +46,7 @@ pub fn anonymous_bindings(rbac: &Rbac, declared: &Anonymous) -> Vec<AnonymousBin
 /// What a rule grants that the declaration does not.
 fn beyond(rule: &RbacRule, declared: &AnonymousRole) -> Vec<String> {
     let paths = rule.paths.iter().filter(|path| !declared.paths.contains(path));
-    let mut excess: Vec<String> =
-        paths.map(|path| format!("`{} {path}`", rule.verbs.join(","))).collect();
+    let mut excess: Vec<String> = paths.map(|path| format!("`{} {path}`", rule.verbs.join(","))).collect();
     for group in &rule.groups {
         for resource in &rule.resources {
             for verb in &rule.verbs {

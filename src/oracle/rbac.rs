@@ -234,7 +234,10 @@ mod tests {
             absent: vec!["e".into()],
         };
         let labels = |text: &str| -> BTreeMap<String, String> {
-            text.split(' ').filter_map(|pair| pair.split_once('=')).map(|(k, v)| (k.into(), v.into())).collect()
+            text.split(' ')
+                .filter_map(|pair| pair.split_once('='))
+                .map(|(k, v)| (k.into(), v.into()))
+                .collect()
         };
         assert!(collects.matches(&labels("a=1 b=2 d=x")));
         for wrong in ["b=2 d=x", "a=1 b=3 d=x", "a=1 b=2 c=3 d=x", "a=1 b=2", "a=1 b=2 d=x e="] {
@@ -244,7 +247,10 @@ mod tests {
 
     #[test]
     fn the_user_name_of_an_account_is_the_account() {
-        assert_eq!(Subject::user("system:serviceaccount:kube-system:a"), Subject::account("kube-system", "a"));
+        assert_eq!(
+            Subject::user("system:serviceaccount:kube-system:a"),
+            Subject::account("kube-system", "a")
+        );
         assert_eq!(Subject::user("alice").to_string(), "user alice");
     }
 }

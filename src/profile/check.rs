@@ -366,7 +366,11 @@ impl Findings {
         for (index, url) in anonymous.paths.iter().enumerate() {
             if !url.starts_with('/') {
                 let path = format!("spec.anonymous.paths[{index}]");
-                self.add_with_help(path, format!("`{url}` is no path"), Some("it begins with `/`".to_owned()));
+                self.add_with_help(
+                    path,
+                    format!("`{url}` is no path"),
+                    Some("it begins with `/`".to_owned()),
+                );
             }
         }
         for (index, role) in anonymous.roles.iter().enumerate() {

@@ -4,8 +4,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Anonymous, Bounds, Capability, ClusterAdmin, Deadlines, GuardRail, LimitRangePromise, Network, PodSecurity, QuotaPromise, Rights,
-    Tenancy, Waiver, glob,
+    Anonymous, Bounds, Capability, ClusterAdmin, Deadlines, GuardRail, LimitRangePromise, Network,
+    PodSecurity, QuotaPromise, Rights, Tenancy, Waiver, glob,
 };
 use crate::engine::Risk;
 

@@ -114,9 +114,11 @@ async fn ask(world: &mut World, role: Holder, own: String, other: String) -> Ste
 pub(super) async fn everything_served(cluster: &Cluster) -> Result<Vec<Served>, StepError> {
     let silent = silent_apis(cluster).await?;
     if let Some(first) = silent.first() {
-        return Err(StepError::trouble(format!("not everything that the cluster serves can be asked about: {first}"))
-            .details(silent.iter().skip(1))
-            .hint("`kubectl get apiservices` shows it; mend or remove the API, and run again"));
+        return Err(StepError::trouble(format!(
+            "not everything that the cluster serves can be asked about: {first}"
+        ))
+        .details(silent.iter().skip(1))
+        .hint("`kubectl get apiservices` shows it; mend or remove the API, and run again"));
     }
     access::served(&cluster.client())
         .await

@@ -56,7 +56,9 @@ impl Guise {
             Self::BorrowedName => {
                 &[("impersonate-user", "kubernetes-admin"), ("impersonate-group", "system:masters")]
             }
-            Self::ForgedProxy => &[("x-remote-user", "kubernetes-admin"), ("x-remote-group", "system:masters")],
+            Self::ForgedProxy => {
+                &[("x-remote-user", "kubernetes-admin"), ("x-remote-group", "system:masters")]
+            }
         }
     }
 }
@@ -126,7 +128,7 @@ async fn ask_as(world: &mut World, guises: &[Guise]) -> StepResult {
     let below = |path: &str| promise.paths.iter().any(|promised| path.starts_with(&format!("{promised}/")));
     let denied: Vec<String> = paths
         .into_iter()
-        .filter(|path| !promise.paths.contains(path) && !(disguised && below(path)))
+        .filter(|path| !(promise.paths.contains(path) || disguised && below(path)))
         .collect();
     let before = ask(HARNESS, &raw, &[], denied.clone()).await;
     let mut tried = Vec::new();

@@ -15,7 +15,9 @@ use crate::{
 #[derive(Debug)]
 struct Paths(Vec<AdminPath>);
 
-#[when("every role and every binding of the cluster is read, and every path to its administrator is followed")]
+#[when(
+    "every role and every binding of the cluster is read, and every path to its administrator is followed"
+)]
 async fn follow(world: &mut World) -> StepResult {
     let cluster = world.service::<Cluster>()?;
     let rbac = rbac(&cluster).await?;
@@ -62,7 +64,9 @@ async fn declared(world: &mut World) -> StepResult {
     let holes: Vec<_> = undeclared(paths, declared)
         .into_iter()
         .map(|path| {
-            format!("expected no path to the administrator of the cluster but the declared ones, saw that {path}")
+            format!(
+                "expected no path to the administrator of the cluster but the declared ones, saw that {path}"
+            )
         })
         .collect();
     if holes.is_empty() { Ok(()) } else { Err(summarised(ReasonKind::Requirement, holes).into()) }

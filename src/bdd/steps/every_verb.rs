@@ -32,16 +32,18 @@ struct Deed {
 #[derive(Debug)]
 struct Promised(Vec<Attempt>);
 
-fn deeds(served: &[Served], places: &[(AccessScope, Option<&str>)], expected: ExpectedAccess<'_>) -> Vec<Deed> {
+fn deeds(
+    served: &[Served],
+    places: &[(AccessScope, Option<&str>)],
+    expected: ExpectedAccess<'_>,
+) -> Vec<Deed> {
     let mut deeds = Vec::new();
     for one in served {
-        let version = if one.group.is_empty() {
-            one.version.clone()
-        } else {
-            format!("{}/{}", one.group, one.version)
-        };
+        let version =
+            if one.group.is_empty() { one.version.clone() } else { format!("{}/{}", one.group, one.version) };
         let root = if one.group.is_empty() { format!("/api/{version}") } else { format!("/apis/{version}") };
-        let (plural, sub) = one.resource.split_once('/').map_or((one.resource.as_str(), None), |(a, b)| (a, Some(b)));
+        let (plural, sub) =
+            one.resource.split_once('/').map_or((one.resource.as_str(), None), |(a, b)| (a, Some(b)));
         for (scope, namespace) in places {
             if namespace.is_some() != one.namespaced {
                 continue;
@@ -86,7 +88,9 @@ async fn every_verb(world: &mut World, own: String, other: String) -> StepResult
     const EVERY: [&str; 8] =
         ["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"];
     if let Some(missing) = EVERY.into_iter().find(|verb| !verbs.contains(verb)) {
-        return Err(StepError::trouble(format!("nothing that the cluster serves knows the verb {missing}")).into());
+        return Err(
+            StepError::trouble(format!("nothing that the cluster serves knows the verb {missing}")).into()
+        );
     }
     let mut count: BTreeMap<(&str, bool), usize> = BTreeMap::new();
     for deed in &deeds {
@@ -98,7 +102,10 @@ async fn every_verb(world: &mut World, own: String, other: String) -> StepResult
             lines: count
                 .into_iter()
                 .map(|((verb, promised), count)| {
-                    format!("{verb}: {count} that the profile {}", if promised { "promises" } else { "does not promise" })
+                    format!(
+                        "{verb}: {count} that the profile {}",
+                        if promised { "promises" } else { "does not promise" }
+                    )
                 })
                 .collect(),
         },
@@ -127,7 +134,8 @@ async fn promised(world: &mut World) -> StepResult {
     if attempts.is_empty() {
         return Err(StepError::trouble("the profile promises nothing of what the cluster serves").into());
     }
-    let wrong: Vec<NotOpen> = attempts.into_iter().filter_map(|attempt| Open::try_from(attempt).err()).collect();
+    let wrong: Vec<NotOpen> =
+        attempts.into_iter().filter_map(|attempt| Open::try_from(attempt).err()).collect();
     let failed = wrong.iter().any(|no| !no.is_unclear());
     let kind = if failed { ReasonKind::Requirement } else { ReasonKind::Trouble };
     let lines: Vec<_> =
@@ -140,7 +148,9 @@ async fn others(world: &mut World) -> StepResult {
     Ok(denials::each_is_without_evidence(world, &Accepted::only(VerdictKind::Forbidden))?)
 }
 
-#[then("everything that was refused was OPEN for the administrator of the cluster just before and just after")]
+#[then(
+    "everything that was refused was OPEN for the administrator of the cluster just before and just after"
+)]
 async fn controls(world: &mut World) -> StepResult {
     Ok(denials::each_was_open_without_evidence(world)?)
 }
@@ -160,8 +170,11 @@ mod tests {
             kind: "Thing".into(),
             verbs: verbs.iter().map(ToString::to_string).collect(),
         };
-        let served =
-            [one("things", true, &["get", "watch", "bind"]), one("things/scale", true, &["update"]), one("wholes", false, &["list"])];
+        let served = [
+            one("things", true, &["get", "watch", "bind"]),
+            one("things/scale", true, &["update"]),
+            one("wholes", false, &["list"]),
+        ];
         let rights = RoleRights::default();
         let places = [(AccessScope::Own, Some("a")), (AccessScope::Cluster, None)];
         let deeds = deeds(&served, &places, ExpectedAccess::new(&rights));

@@ -49,13 +49,16 @@ const CLIMBS: [(&str, Climb); 14] = [
     ("bind itself to a wider role", Climb { ways: |found| found.places.bind() }),
     ("write itself a wider role", Climb { ways: |found| found.places.widen() }),
     ("get a token of another service account", Climb { ways: |found| found.places.tokens() }),
-    ("get a certificate under another name", Climb { ways: |found| found.places.certificates() }),
+    ("get a certificate under another name", Climb { ways: |_| Places::certificates() }),
     ("come between the API server and those who ask it", Climb { ways: |found| found.places.between() }),
     ("get hold of a node", Climb { ways: |found| found.places.nodes() }),
     ("enter the pods of others", Climb { ways: |found| found.places.enter() }),
     ("overwrite the namespace of another", Climb { ways: |found| found.prey.overwrite() }),
     ("apply over the namespace of another", Climb { ways: |found| found.prey.apply() }),
-    ("get past the guards of a namespace through its subresources", Climb { ways: |found| found.prey.subresources() }),
+    (
+        "get past the guards of a namespace through its subresources",
+        Climb { ways: |found| found.prey.subresources() },
+    ),
     ("forge whose a namespace is", Climb { ways: |found| found.prey.forge() }),
     ("make a namespace", Climb { ways: |found| found.prey.make() }),
     ("write into the namespace of another", Climb { ways: |found| found.prey.write_into() }),
@@ -87,13 +90,15 @@ async fn aim(world: &World, tenant: &Tenant, name: &str) -> Result<Api<Pod>, Ste
     let actor = tenants::actor(tenant, Role::Administrator)?;
     let api: Api<Pod> = actor.api(tenant.namespace());
     let pod: Pod = typed(pods::never_scheduled(pods::compliant(name, &tenants::image(world)?)))?;
-    api.patch(name, &PatchParams::apply(FIELD_MANAGER).force(), &Patch::Apply(&pod)).await.map_err(|error| {
-        StepError::no_control(format!(
-            "{} could not make a pod of its own: {}",
-            actor.name,
-            crate::probe::api::verdict::<()>(&Err(error))
-        ))
-    })?;
+    api.patch(name, &PatchParams::apply(FIELD_MANAGER).force(), &Patch::Apply(&pod)).await.map_err(
+        |error| {
+            StepError::no_control(format!(
+                "{} could not make a pod of its own: {}",
+                actor.name,
+                crate::probe::api::verdict::<()>(&Err(error))
+            ))
+        },
+    )?;
     Ok(api)
 }
 
@@ -192,7 +197,12 @@ async fn look_around(world: &World, own: &Tenant, other: &Tenant, aim: &str) -> 
             policy_binding,
             served,
             own_tokens: spec.rights.as_ref().is_some_and(|rights| {
-                ExpectedAccess::new(&rights.admin).allows(AccessScope::Own, "", "serviceaccounts/token", "create")
+                ExpectedAccess::new(&rights.admin).allows(
+                    AccessScope::Own,
+                    "",
+                    "serviceaccounts/token",
+                    "create",
+                )
             }),
             image: tenants::image(world)?,
         },
@@ -229,12 +239,8 @@ async fn impersonate(world: &mut World, own: String, other: String) -> StepResul
     let (own, other) = (tenants::named(world, &own)?, tenants::named(world, &other)?);
     let cluster = world.service::<Cluster>()?;
     let workload = tenants::workload(world, &own).await?;
-    let who_may = Actor {
-        name: "the harness".to_owned(),
-        user: None,
-        groups: Vec::new(),
-        client: cluster.raw(),
-    };
+    let who_may =
+        Actor { name: "the harness".to_owned(), user: None, groups: Vec::new(), client: cluster.raw() };
     let admin = tenants::actor(&other, Role::Administrator)?;
     let itself = workload.user.clone().unwrap_or_default();
     let account = |namespace: &str| format!("system:serviceaccount:{namespace}:default");
@@ -248,9 +254,15 @@ async fn impersonate(world: &mut World, own: String, other: String) -> StepResul
             what: "for a member of system:masters",
             headers: vec![user("kubernetes-admin".to_owned()), group("system:masters")],
         },
-        Mask { what: "for itself, as a member of system:masters", headers: vec![user(itself.clone()), group("system:masters")] },
+        Mask {
+            what: "for itself, as a member of system:masters",
+            headers: vec![user(itself.clone()), group("system:masters")],
+        },
         Mask { what: "for the administrator of another tenant", headers: another },
-        Mask { what: "for a service account of another tenant", headers: vec![user(account(other.namespace()))] },
+        Mask {
+            what: "for a service account of another tenant",
+            headers: vec![user(account(other.namespace()))],
+        },
         Mask { what: "for a service account of the platform", headers: vec![user(account("kube-system"))] },
         Mask {
             what: "for a node",
@@ -286,9 +298,8 @@ async fn wearing(client: &Client, mask: &Mask) -> Result<(), kube::Error> {
     for (name, value) in &mask.headers {
         request = request.header(*name, value);
     }
-    let request = request
-        .body(body.to_string().into_bytes())
-        .map_err(|error| kube::Error::Service(error.into()))?;
+    let request =
+        request.body(body.to_string().into_bytes()).map_err(|error| kube::Error::Service(error.into()))?;
     client.request_text(request).await.map(drop)
 }
 

@@ -189,7 +189,8 @@ impl Prey {
 
     /// By new namespaces.
     pub fn make(&self) -> Vec<Way> {
-        let namespace = |metadata: Value| json!({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata});
+        let namespace =
+            |metadata: Value| json!({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata});
         let other = name(&self.other);
         vec![
             Way::create("make a namespace of nobody's", NAMESPACES, namespace(json!({"name": NAME}))),
@@ -231,7 +232,11 @@ impl Prey {
         let map = |metadata: Value| json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata});
         let own_uid = &self.own["metadata"]["uid"];
         vec![
-            Way::create(format!("create an object in {other}"), &of("configmaps"), map(json!({"name": NAME}))),
+            Way::create(
+                format!("create an object in {other}"),
+                &of("configmaps"),
+                map(json!({"name": NAME})),
+            ),
             Way::create(
                 format!("create an object in {other} whose name is made up for it"),
                 &of("configmaps"),
@@ -278,10 +283,7 @@ impl Prey {
         let of = |resource: &str| format!("{NAMESPACES}/{other}/{resource}");
         vec![
             Way::delete(format!("delete the namespace {other}"), &self.path()),
-            Way::delete(
-                format!("delete a pod of {other}"),
-                &of(&format!("pods/{}", self.other_pod)),
-            ),
+            Way::delete(format!("delete a pod of {other}"), &of(&format!("pods/{}", self.other_pod))),
             Way::delete(
                 format!("delete the pods of {other} by a label"),
                 &of("pods?labelSelector=plimsoll.dev%2Fnever"),

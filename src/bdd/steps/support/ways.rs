@@ -90,13 +90,7 @@ impl Way {
         let manager = manager.unwrap_or(FIELD_MANAGER);
         let manager: String =
             manager.chars().filter(|sign| sign.is_ascii_alphanumeric() || "-._".contains(*sign)).collect();
-        Self::dry(
-            what,
-            Method::PATCH,
-            &format!("{path}?fieldManager={manager}&force=true"),
-            APPLY,
-            body,
-        )
+        Self::dry(what, Method::PATCH, &format!("{path}?fieldManager={manager}&force=true"), APPLY, body)
     }
 
     /// Removes an object, or by a path of a collection all of them. Options in the body count in place of those in the

@@ -135,7 +135,8 @@ impl Places {
     pub fn widen(&self) -> Vec<Way> {
         let roles = format!("{RBAC}/namespaces/{}/roles", self.own);
         let cluster = format!("{RBAC}/clusterroles");
-        let secrets = json!([{"apiGroups": [""], "resources": ["secrets"], "verbs": ["get", "list", "watch"]}]);
+        let secrets =
+            json!([{"apiGroups": [""], "resources": ["secrets"], "verbs": ["get", "list", "watch"]}]);
         let mut ways = vec![
             Way::create(format!("create a role of stars in {}", self.own), &roles, role("Role", stars())),
             Way::create(
@@ -215,7 +216,7 @@ impl Places {
     }
 
     /// Certificates under other names.
-    pub fn certificates(&self) -> Vec<Way> {
+    pub fn certificates() -> Vec<Way> {
         let missing = format!("{CERTIFICATES}/{NAME}");
         let object = |signer: &str, usage: &str| {
             json!({
@@ -366,12 +367,12 @@ impl Places {
                 &format!("{node}/proxy/pods"),
                 Value::Null,
             ),
-            Way::merge("label a node", &node, json!({"metadata": {"labels": {"plimsoll.dev/way-up": "true"}}})),
             Way::merge(
-                "take the taints off a node",
+                "label a node",
                 &node,
-                json!({"spec": {"taints": null}}),
+                json!({"metadata": {"labels": {"plimsoll.dev/way-up": "true"}}}),
             ),
+            Way::merge("take the taints off a node", &node, json!({"spec": {"taints": null}})),
             Way::strategic(
                 "say what state a node is in",
                 &format!("{node}/status"),
@@ -424,7 +425,12 @@ impl Places {
             ("forward a port of", Method::POST, "portforward"),
             ("read the log of", Method::GET, "log?container=app"),
         ] {
-            ways.push(Way::ask(format!("{what} the pod {pod}"), method, &format!("{path}/{end}"), Value::Null));
+            ways.push(Way::ask(
+                format!("{what} the pod {pod}"),
+                method,
+                &format!("{path}/{end}"),
+                Value::Null,
+            ));
         }
         for (namespace, account) in [(&self.other, "default"), (&self.system, self.system_account.as_str())] {
             let mut manifest = pods::never_scheduled(pods::compliant(NAME, &self.image));
