@@ -39,6 +39,8 @@ struct Inner {
     client: Client,
     /// Without them, so that such answers are seen as they are.
     raw: Client,
+    /// As `raw`, without any credentials.
+    nobody: Client,
     /// The kubeconfig's files, for commands of the platform; empty where there is none.
     kubeconfig: String,
     request_timeout: Duration,
@@ -115,15 +117,18 @@ impl Cluster {
             HeaderName::from_static("user-agent"),
             HeaderValue::from_static(concat!("plimsoll/", env!("CARGO_PKG_VERSION"))),
         ));
-        let build = |retry: bool| {
+        let build = |retry: bool, login: bool| {
             let mut config = config.clone();
             config.default_retry = retry;
+            if !login {
+                config.auth_info = kube::config::AuthInfo::default();
+            }
             let place = || format!("of the context `{context}`");
             ClientBuilder::try_from(config)
                 .map(|builder| with_timeout(builder.build(), request_timeout))
                 .map_err(|error| ClusterError::Kubeconfig { place: place(), source: Box::new(error) })
         };
-        let (client, raw) = (build(true)?, build(false)?);
+        let (client, raw, nobody) = (build(true, true)?, build(false, true)?, build(false, false)?);
         let acting_as = config.auth_info.impersonate.clone();
         let inner = Inner {
             provider,
@@ -131,6 +136,7 @@ impl Cluster {
             server,
             client,
             raw,
+            nobody,
             kubeconfig,
             request_timeout,
             acting_as,
@@ -148,6 +154,7 @@ impl Cluster {
             context: "mock".to_owned(),
             server: "https://mock".to_owned(),
             raw: client.clone(),
+            nobody: client.clone(),
             client,
             kubeconfig: String::new(),
             request_timeout,
@@ -165,6 +172,29 @@ impl Cluster {
     /// The client for what is judged: every answer is seen as it is.
     pub fn raw(&self) -> Client {
         self.inner.raw.clone()
+    }
+
+    /// A client without credentials and without retries: what anybody can send who reaches the API server.
+    pub fn nobody(&self) -> Client {
+        self.inner.nobody.clone()
+    }
+
+    /// A client without retries that logs in by a token.
+    pub fn bearer(&self, token: &str) -> Result<Client, ClusterError> {
+        let mut header =
+            HeaderValue::from_str(&format!("Bearer {token}")).map_err(|_| ClusterError::Api {
+                doing: "log in by a token".to_owned(),
+                code: 0,
+                message: "the token has signs that no HTTP header can carry".to_owned(),
+            })?;
+        header.set_sensitive(true);
+        let base = self.nobody();
+        let service = tower::service_fn(move |mut request: Request<Body>| {
+            let base = base.clone();
+            request.headers_mut().insert(http::header::AUTHORIZATION, header.clone());
+            async move { base.send(request).map_err(BoxError::from).await }
+        });
+        Ok(Client::new(service, "default"))
     }
 
     /// A client without retries that acts as somebody else. It shares connections and credentials with

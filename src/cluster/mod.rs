@@ -14,7 +14,9 @@ mod mock_tests;
 mod objects;
 mod pods;
 mod provider;
+mod rbac;
 mod rights;
+mod silent;
 mod sweep;
 mod target;
 mod wait;
@@ -33,7 +35,9 @@ pub(crate) use objects::merge;
 pub use objects::{dynamic, reference};
 pub use pods::{explain as explain_pod, is_ready as pod_is_ready};
 pub use provider::{ImageDelivery, Kind, Provider};
+pub use rbac::rbac;
 pub use rights::{RightsCheck, check as check_rights, cluster_role, suites as suites_with_rights};
+pub use silent::silent_apis;
 pub use sweep::{
     Leftover, Selection as SweepSelection, Sweep, find as find_leftovers, remove as remove_leftovers,
 };

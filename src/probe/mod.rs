@@ -18,6 +18,7 @@ mod pod;
 mod shared;
 mod show;
 mod stream;
+pub mod urls;
 mod verdict;
 mod watching;
 

@@ -1,5 +1,6 @@
 //! The Platform profile: what a platform promises and where its parts answer.
 
+mod access;
 mod capability;
 mod check;
 mod deadlines;
@@ -21,6 +22,7 @@ mod waiver;
 #[cfg(test)]
 mod tests;
 
+pub use access::{Anonymous, AnonymousRole, ClusterAdmin, Power, SubjectKind};
 pub use capability::Capability;
 pub use deadlines::{Bounds, Deadlines};
 pub use diagnostic::{ProfileError, ProfileProblem};

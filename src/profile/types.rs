@@ -4,8 +4,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Bounds, Capability, Deadlines, GuardRail, Images, LimitRangePromise, Network, PodSecurity, QuotaPromise,
-    Rights, Services, Storage, Tenancy, Waiver, glob,
+    Anonymous, Bounds, Capability, ClusterAdmin, Deadlines, GuardRail, Images, LimitRangePromise, Network,
+    PodSecurity, QuotaPromise, Rights, Services, Storage, Tenancy, Waiver, glob,
 };
 use crate::engine::Risk;
 
@@ -112,6 +112,12 @@ pub struct Spec {
     /// What each role of a tenant may do, and nothing else.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rights: Option<Rights>,
+    /// Everybody who may come to be the administrator of the whole cluster; whoever else can, is a hole.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cluster_admins: Option<Vec<ClusterAdmin>>,
+    /// What those may do who are not logged in, and nothing else.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub anonymous: Option<Anonymous>,
     /// What the network promises.
     #[serde(default)]
     pub network: Network,

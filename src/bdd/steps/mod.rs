@@ -2,6 +2,9 @@
 
 mod access;
 mod admission;
+mod anonymous;
+mod cluster_admin;
+mod every_verb;
 mod guard_rails;
 mod images;
 mod insides;
@@ -21,6 +24,7 @@ mod storage;
 mod support;
 mod tenants;
 mod turnover;
+mod ways_up;
 mod words;
 
 use super::{Polarity, StepPolarity};
