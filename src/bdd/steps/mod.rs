@@ -14,6 +14,7 @@ mod ownership;
 mod promptness;
 mod quota;
 mod side_doors;
+mod standard;
 mod support;
 mod tenants;
 mod words;
