@@ -8,6 +8,7 @@ use serde::Serialize;
 use crate::error::{Context as _, LabError, Result};
 use crate::internal::{LabStatus, Request, Response, call};
 use crate::lock::Lock;
+use crate::netpol::Defect;
 use crate::paths::{Home, LabName, LabPaths, create_dir};
 use crate::state::{LabSpec, LabState};
 use crate::{credentials, down, up};
@@ -139,6 +140,20 @@ impl Lab {
             outcome
         })
         .await
+    }
+
+    /// Breaks the policy dataplane of every node on purpose, or makes it sound again; the rules are in force afterwards.
+    pub async fn plant(&self, defect: Option<Defect>) -> Result<()> {
+        if !self.is_running() {
+            return Err(LabError::NotRunning(self.name.to_string()));
+        }
+        let lab = self.clone();
+        blocking(move || lab.tell(&Request::Plant { defect }, STATUS_LIMIT * 2)).await
+    }
+
+    /// What is broken on purpose in the policy dataplane.
+    pub async fn planted(&self) -> Result<Option<Defect>> {
+        Ok(self.status().await?.status.and_then(|status| status.planted))
     }
 
     /// The processes that have a log.

@@ -48,13 +48,18 @@ impl ClusterStage {
         let (server, nodes, skew) =
             futures::join!(self.cluster.server_info(), self.cluster.nodes(), self.cluster.clock_skew());
         let (server, nodes) = (server?, nodes?);
+        let mut stand_ins = self.platform.platform.spec.stand_ins.clone();
+        for planted in self.cluster.provider().planted().await {
+            run.events.warn(planted.clone());
+            stand_ins.push(planted);
+        }
         run.events.emit(Event::ClusterSeen {
             provider: self.cluster.provider().name().to_owned(),
             context: self.cluster.context().to_owned(),
             server: self.cluster.server().to_owned(),
             server_version: server.version.clone(),
             nodes: nodes.iter().map(|node| (node.name.clone(), node.kubelet.clone())).collect(),
-            stand_ins: self.platform.platform.spec.stand_ins.clone(),
+            stand_ins,
         });
         match skew {
             Ok(skew) => self.mind_skew(skew, &run.events),

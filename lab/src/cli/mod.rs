@@ -7,8 +7,8 @@ mod run;
 mod terminal;
 
 pub use arguments::{
-    BuildArgs, DownArgs, ImageCommand, KubeconfigArgs, LabCommand, LoadArgs, LogsArgs, NameArgs, StatusArgs,
-    StatusFormat, UpArgs,
+    BuildArgs, DefectArgs, DownArgs, ImageCommand, KubeconfigArgs, LabCommand, LoadArgs, LogsArgs, NameArgs,
+    StatusArgs, StatusFormat, UpArgs,
 };
 pub use run::run;
 pub use terminal::Terminal;

@@ -15,6 +15,7 @@ use super::unit::{UnitSpec, Units};
 use super::{bootstrap, forward, network};
 use crate::config::ControlPlane;
 use crate::error::{Context as _, LabError, Result};
+use crate::netpol::Defect;
 use crate::paths::LabPaths;
 use crate::state::LabSpec;
 use crate::{apply, credentials};
@@ -32,6 +33,7 @@ struct Control {
     units: Units,
     nodes: Mutex<Vec<NodeHandle>>,
     phase: Mutex<Phase>,
+    planted: Mutex<Option<Defect>>,
 }
 
 /// Runs the lab until it is killed.
@@ -43,6 +45,7 @@ pub(super) async fn run(root: PathBuf) -> Result<()> {
         units: Units::new(),
         nodes: Mutex::default(),
         phase: Mutex::new(Phase::Starting("the control plane".into())),
+        planted: Mutex::default(),
         paths,
         spec,
     });
@@ -120,7 +123,11 @@ impl Control {
                 tokio::time::sleep(NODE_RESTART).await;
                 let restarted = async {
                     let node = self.prepare(node.index(), node.name()).await?;
-                    let joined = node.ask(NodeRequest::Join).await;
+                    let mut joined = node.ask(NodeRequest::Join).await;
+                    let defect = *self.planted.lock().unwrap_or_else(PoisonError::into_inner);
+                    if joined.is_ok() && defect.is_some() {
+                        joined = node.ask(NodeRequest::Plant { defect }).await;
+                    }
                     joined.inspect_err(|_| node.end()).map(|()| node)
                 };
                 match restarted.await {
@@ -195,7 +202,22 @@ impl Control {
             Request::Status => Response::Status(self.status()),
             Request::LoadImage { archive } => self.ask_all(&NodeRequest::LoadImage { archive }).await,
             Request::AwaitDns { limit } => self.ask_all(&NodeRequest::AwaitDns { limit }).await,
+            Request::Plant { defect } => {
+                // Whatever comes of it: where one node has it, the lab is not sound.
+                if defect.is_some() {
+                    self.plant(defect);
+                }
+                let answer = self.ask_all(&NodeRequest::Plant { defect }).await;
+                if matches!(answer, Response::Done) {
+                    self.plant(defect);
+                }
+                answer
+            }
         }
+    }
+
+    fn plant(&self, defect: Option<Defect>) {
+        *self.planted.lock().unwrap_or_else(PoisonError::into_inner) = defect;
     }
 
     async fn ask_all(&self, request: &NodeRequest) -> Response {
@@ -228,6 +250,7 @@ impl Control {
             phase: self.phase(),
             control_plane: self.units.statuses(),
             nodes: self.nodes().iter().map(NodeHandle::status).collect(),
+            planted: *self.planted.lock().unwrap_or_else(PoisonError::into_inner),
         }
     }
 }

@@ -101,6 +101,10 @@ impl Node {
             NodeRequest::Join => self.join().await,
             NodeRequest::LoadImage { archive } => import(&archive).await,
             NodeRequest::AwaitDns { limit } => await_dns(limit).await,
+            NodeRequest::Plant { defect } => {
+                let planted = crate::netpol::plant(Path::new(NETPOL_SOCKET), defect).await;
+                planted.map_err(|why| LabError::component("netpol", why))
+            }
         }
     }
 

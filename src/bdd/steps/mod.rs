@@ -21,6 +21,7 @@ mod self_service;
 mod services;
 mod side_doors;
 mod storage;
+mod standard;
 mod support;
 mod tenants;
 mod turnover;

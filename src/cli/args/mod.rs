@@ -1,6 +1,7 @@
 //! The arguments as typed: one type a command, nothing resolved, nothing looked up.
 
 mod cluster;
+mod fuzz;
 mod global;
 mod inspect;
 mod run;
@@ -10,6 +11,7 @@ mod tools;
 mod values;
 
 pub(super) use cluster::{AccessArgs, ProfileArgs};
+pub(super) use fuzz::{FuzzCommand, FuzzNetworkArgs};
 pub(super) use global::GlobalArgs;
 pub use global::{Cli, Command, command};
 pub(super) use inspect::{CleanupArgs, DoctorArgs, ExplainArgs, LintArgs, ListArgs, ListWhat, PlanArgs};

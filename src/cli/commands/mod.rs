@@ -6,6 +6,7 @@ mod config;
 mod dispatch;
 mod doctor;
 mod explain;
+mod fuzz;
 mod image;
 mod lab;
 mod lint;
