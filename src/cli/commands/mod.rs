@@ -12,6 +12,7 @@ mod lint;
 mod list;
 mod man;
 mod plan;
+mod repeat;
 mod report;
 mod run;
 mod sabotage;
