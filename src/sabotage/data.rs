@@ -6,7 +6,7 @@ use include_dir::{Dir, include_dir};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{Edit, SabotageError};
+use super::{Condition, Edit, SabotageError};
 
 static EMBEDDED: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/scenarios/sabotage");
 
@@ -60,9 +60,26 @@ pub struct Sabotage {
     /// Edits of the manifests by which tenants are onboarded.
     #[serde(default)]
     pub blueprint: Vec<Edit>,
+    /// The tenants, by name, whose blueprint is edited; all of them where none is named.
+    #[serde(default)]
+    pub tenants: Vec<String>,
     /// Edits of objects of the cluster.
     #[serde(default)]
     pub cluster: Vec<Edit>,
+    /// Signs that the edits of the cluster are in effect, beyond those that are looked for by themselves: that the
+    /// objects stand there, that authorizer and admission have taken them in, that workloads have been rolled out.
+    #[serde(default)]
+    pub effective: Vec<Condition>,
+}
+
+impl Sabotage {
+    /// Whether one of its requirements is this, or of this family.
+    pub fn concerns(&self, requirement: &str) -> bool {
+        self.requirements.iter().any(|own| {
+            own.eq_ignore_ascii_case(requirement)
+                || own.split_once('-').is_some_and(|(family, _)| family.eq_ignore_ascii_case(requirement))
+        })
+    }
 }
 
 /// The JSON schema of a sabotage.
@@ -81,6 +98,22 @@ fn parse(file: &str, text: &str) -> Result<Sabotage, SabotageError> {
     }
     if sabotage.blueprint.is_empty() && sabotage.cluster.is_empty() {
         return Err(wrong("it breaks nothing".to_owned()));
+    }
+    for edit in &sabotage.cluster {
+        let of = edit.of().map_err(|error| wrong(error.to_string()))?;
+        if of.kind == "Secret" {
+            return Err(wrong(format!("{of}: its original would have to be recorded in the open")));
+        }
+        let holds_others = matches!(of.kind.as_str(), "Namespace" | "CustomResourceDefinition");
+        if holds_others && matches!(edit, Edit::Remove { .. }) {
+            return Err(wrong(format!("{of}: what is in it cannot be put back")));
+        }
+    }
+    if sabotage.blueprint.is_empty() && !sabotage.tenants.is_empty() {
+        return Err(wrong("it names tenants and edits no blueprint".to_owned()));
+    }
+    if sabotage.cluster.is_empty() && !sabotage.effective.is_empty() {
+        return Err(wrong("it names signs and edits nothing of the cluster".to_owned()));
     }
     Ok(sabotage)
 }
@@ -158,6 +191,13 @@ mod tests {
         let head = "apiVersion: plimsoll.dev/v1alpha1\nkind: Sabotage\nmetadata: {name: x}\n";
         let nobody = format!("{head}spec: {{breaks: a, requirements: [], scenarios: [], reason: a}}\n");
         insta::assert_snapshot!(parse("x.yaml", &nobody).unwrap_err(), @"cannot read the sabotage x.yaml: it names nobody who must notice");
+        let with = |edits: &str| {
+            let text =
+                format!("{head}spec: {{breaks: a, requirements: [A], scenarios: [a], reason: a, {edits}}}\n");
+            parse("x.yaml", &text).unwrap_err()
+        };
+        insta::assert_snapshot!(with("cluster: [{remove: {of: {apiVersion: v1, kind: Namespace, name: n}}}]"), @"cannot read the sabotage x.yaml: v1/Namespace n: what is in it cannot be put back");
+        insta::assert_snapshot!(with("cluster: [{patch: {of: {apiVersion: v1, kind: Secret, name: n}, with: {a: 1}}}]"), @"cannot read the sabotage x.yaml: v1/Secret n: its original would have to be recorded in the open");
         let nothing = format!("{head}spec: {{breaks: a, requirements: [A], scenarios: [a], reason: a}}\n");
         insta::assert_snapshot!(parse("x.yaml", &nothing).unwrap_err(), @"cannot read the sabotage x.yaml: it breaks nothing");
     }

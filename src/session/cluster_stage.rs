@@ -9,10 +9,10 @@ use super::{Detected, Leftover, Opened, Stage, StageRun};
 use crate::{
     bdd::Services,
     cluster::{self, CapabilityCheck, Cluster, ClusterError, Ownership, SweepSelection},
-    engine::{Event, EventSink, Reason},
+    engine::{Event, EventSink, Evidence, Reason},
     probe::SharedFleet,
     profile::LoadedPlatform,
-    tenant::{AgentImage, PoolSettings, TenantPool},
+    tenant::{AgentImage, Inspector, PoolSettings, TenantPool},
 };
 
 /// How long the API server may be away until the run counts it as lost: longer than a restart of it.
@@ -26,6 +26,11 @@ pub struct ClusterStage {
     cluster: Cluster,
     platform: Arc<LoadedPlatform>,
     image: AgentImage,
+    inspector: Option<Inspector>,
+    /// What the run was given to go with its report.
+    given: Vec<Evidence>,
+    /// Whether capabilities are looked for even where no scenario depends on the answer.
+    looks_at_all: bool,
     /// Set while the stage is open.
     open: Option<Open>,
 }
@@ -40,7 +45,23 @@ struct Open {
 impl ClusterStage {
     /// A stage on a cluster that has been connected to, which sends nothing yet.
     pub const fn new(cluster: Cluster, platform: Arc<LoadedPlatform>, image: AgentImage) -> Self {
-        Self { cluster, platform, image, open: None }
+        Self { cluster, platform, image, inspector: None, given: Vec::new(), looks_at_all: true, open: None }
+    }
+
+    /// The same, where each tenant is looked at before a scenario gets it, and capabilities only where a scenario
+    /// depends on them.
+    #[must_use]
+    pub fn inspected_by(mut self, inspector: Option<Inspector>) -> Self {
+        self.inspector = inspector;
+        self.looks_at_all = false;
+        self
+    }
+
+    /// The same, with evidence that the run was given.
+    #[must_use]
+    pub fn given(mut self, evidence: Option<Evidence>) -> Self {
+        self.given = evidence.into_iter().collect();
+        self
     }
 
     /// Says what is there: server, nodes, clock.
@@ -139,30 +160,34 @@ impl ClusterStage {
 
 impl Stage for ClusterStage {
     async fn open(&mut self, run: &StageRun) -> Result<Opened, Reason> {
+        for evidence in self.given.drain(..) {
+            run.events.emit(Event::EvidenceTaken { id: None, step: None, evidence });
+        }
         let mut opened = self.look(run).await.map_err(Reason::from)?;
-        let settings = PoolSettings::new(
+        let mut settings = PoolSettings::new(
             run.id.clone(),
             Arc::clone(&self.platform),
             self.image.clone(),
             run.events.clone(),
         );
+        settings.inspector.clone_from(&self.inspector);
         let pool = TenantPool::new(self.cluster.clone(), settings);
         opened.services = Services::default()
             .with(Arc::new(self.cluster.clone()))
             .with(Arc::clone(&self.platform))
             .with(Arc::new(pool.clone()))
             .with(Arc::new(SharedFleet::default()));
-        let detection = self.detect(run, pool.ownership().clone());
-        // From here on there is something to close, even if the rest of this is cut off.
-        let open = self.open.insert(Open { run: run.clone(), pool, detection: Some(detection) });
-        // What the profile claims is run, whatever the cluster shows. Only what it does not claim is left out,
-        // and then the reader is told what the cluster shows.
         let claimed = |need: &String| {
             self.platform.platform.spec.capabilities.iter().any(|claimed| claimed.name() == need)
         };
-        if !run.needs.iter().all(claimed)
-            && let Some(detection) = open.detection.as_mut()
-        {
+        let all_claimed = run.needs.iter().all(claimed);
+        let detection =
+            (self.looks_at_all || !all_claimed).then(|| self.detect(run, pool.ownership().clone()));
+        // From here on there is something to close, even if the rest of this is cut off.
+        let open = self.open.insert(Open { run: run.clone(), pool, detection });
+        // What the profile claims is run, whatever the cluster shows. Only what it does not claim is left out,
+        // and then the reader is told what the cluster shows.
+        if !all_claimed && let Some(detection) = open.detection.as_mut() {
             let checks = detection.await.unwrap_or_default();
             open.detection = None;
             opened.capabilities = checks

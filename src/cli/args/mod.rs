@@ -16,7 +16,9 @@ pub(super) use global::GlobalArgs;
 pub use global::{Cli, Command, command};
 pub(super) use inspect::{CleanupArgs, DoctorArgs, ExplainArgs, LintArgs, ListArgs, ListWhat, PlanArgs};
 pub(super) use run::{Keep, RunArgs};
-pub(super) use sabotage::{SabotageCommand, SabotageListArgs, SabotageRunArgs};
+pub(super) use sabotage::{
+    SabotageCommand, SabotageExplainArgs, SabotageListArgs, SabotageRunArgs, SabotageSelectArgs,
+};
 pub(super) use select::SelectArgs;
 pub(super) use tools::{
     CompletionArgs, ConfigArgs, ImageArgs, ManArgs, PlaceArgs, ReportArgs, SchemaArgs, SchemaWhat,

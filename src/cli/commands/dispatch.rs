@@ -26,7 +26,7 @@ pub(in crate::cli) fn dispatch(cli: Cli, layers: &Layers, terminal: Terminal) ->
         Command::Man(args) => man::run(&args),
         Command::Version(args) => version::run(&args),
         Command::Doctor(args) => doctor::run(&args, layers, terminal),
-        Command::Sabotage(command) => sabotage::run(&command, layers, terminal),
+        Command::Sabotage(command) => sabotage::run(&command, layers, terminal, cli.global.quiet),
         Command::Fuzz(command) => fuzz::run(&command, layers, terminal, cli.global.quiet),
         Command::Lab(command) => lab::run(command),
         Command::Image(args) => image::run(&args),

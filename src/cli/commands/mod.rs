@@ -13,6 +13,7 @@ mod lint;
 mod list;
 mod man;
 mod plan;
+mod repeat;
 mod report;
 mod run;
 mod sabotage;
