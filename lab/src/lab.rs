@@ -10,6 +10,7 @@ use crate::internal::{LabStatus, Request, Response, call};
 use crate::lock::Lock;
 use crate::netpol::Defect;
 use crate::paths::{Home, LabName, LabPaths, create_dir};
+use crate::patience::Patience;
 use crate::state::{LabSpec, LabState};
 use crate::{credentials, down, up};
 
@@ -184,9 +185,14 @@ impl Lab {
         })
     }
 
+    /// How much longer than usual its processes may take, as it was started.
+    pub(crate) fn patience(&self) -> Patience {
+        LabSpec::read(&self.paths).ok().flatten().map(|spec| spec.patience).unwrap_or_default()
+    }
+
     /// Asks the running lab.
     pub(crate) fn ask(&self, request: &Request, limit: Duration) -> Result<LabStatus> {
-        match call(&self.paths.socket(), request, limit)? {
+        match call(&self.paths.socket(), request, limit * self.patience())? {
             Response::Status(status) => Ok(status),
             Response::Failed(why) => Err(LabError::component("lab", why)),
             Response::Done => Err(LabError::component("lab", "answered another question")),
@@ -234,7 +240,7 @@ impl Lab {
     }
 
     fn send(&self, archive: &Path) -> Result<()> {
-        self.tell(&Request::LoadImage { archive: archive.to_owned() }, IMAGE_LIMIT)
+        self.tell(&Request::LoadImage { archive: archive.to_owned() }, IMAGE_LIMIT * self.patience())
     }
 
     /// A new file where nodes see it: they see the lab's own files, and not all of the machine's.

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{LabError, Result};
 use crate::paths::{LabPaths, write};
+use crate::patience::Patience;
 
 /// Who brings the pod network and its policies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum, Default)]
@@ -30,6 +31,9 @@ pub struct LabSpec {
     pub api_port: u16,
     /// Who brings the network.
     pub cni: Cni,
+    /// How much longer than usual its processes wait for each other.
+    #[serde(default)]
+    pub patience: Patience,
     /// The version of Kubernetes.
     #[serde(default)]
     pub kubernetes: Option<String>,

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use crate::netpol::Defect;
+use crate::patience::Patience;
 use crate::state::Cni;
 
 /// What to do with a lab.
@@ -53,6 +54,9 @@ pub struct UpArgs {
     /// Who brings the pod network and its policies [default: bundled]
     #[arg(long, value_enum)]
     pub cni: Option<Cni>,
+    /// Multiply every limit on a wait, for an emulated or very busy machine [default: 1]
+    #[arg(long, value_name = "FACTOR", env = Patience::VARIABLE, hide_env_values = true)]
+    pub patience: Option<Patience>,
 }
 
 /// Arguments of `down`.

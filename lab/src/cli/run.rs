@@ -32,7 +32,12 @@ pub async fn run(command: LabCommand) -> Result<()> {
 async fn up(arguments: UpArgs) -> Result<()> {
     let lab = Lab::open(&arguments.name.name)?;
     let terminal = Arc::new(Terminal::new());
-    let options = UpOptions { nodes: arguments.nodes, api_port: arguments.api_port, cni: arguments.cni };
+    let options = UpOptions {
+        nodes: arguments.nodes,
+        api_port: arguments.api_port,
+        cni: arguments.cni,
+        patience: arguments.patience,
+    };
     let outcome = lab.up(options, Arc::clone(&terminal) as Arc<dyn Progress>).await;
     terminal.finish();
     let report = outcome?;

@@ -17,11 +17,9 @@ use crate::config::ControlPlane;
 use crate::error::{Context as _, LabError, Result};
 use crate::netpol::Defect;
 use crate::paths::LabPaths;
+use crate::patience::LOOK_AGAIN;
 use crate::state::LabSpec;
 use crate::{apply, credentials};
-
-/// How long the API server may take.
-const API_START: Duration = Duration::from_secs(180);
 
 /// The pause before a node that went down is started again.
 const NODE_RESTART: Duration = Duration::from_secs(1);
@@ -99,7 +97,7 @@ impl Control {
             try_join_all(names.iter().enumerate().map(|(index, name)| self.prepare(index as u16, name)));
         let client = apply::client(&config.join(credentials::CONTROL_KUBECONFIG)).await?;
         let answering = async {
-            bootstrap::await_apiserver(&client, API_START).await?;
+            bootstrap::await_apiserver(&client, self.spec.patience).await?;
             let kubeconfig = config.join(credentials::CONTROLLER_MANAGER_KUBECONFIG);
             let arguments = plane.controller_manager_arguments(&kubeconfig);
             self.unit("kubernetes", "kube-controller-manager", arguments)?;
@@ -156,7 +154,7 @@ impl Control {
     }
 
     async fn declare(&self, client: &Client, names: &[String]) -> Result<()> {
-        bootstrap::apply_rights(client).await?;
+        bootstrap::apply_rights(client, self.spec.patience).await?;
         for (index, name) in names.iter().enumerate() {
             bootstrap::declare_node(client, name, index as u16).await?;
         }
@@ -229,7 +227,7 @@ impl Control {
             if let Phase::Failed(why) = self.phase() {
                 return Response::Failed(why);
             }
-            tokio::time::sleep(Duration::from_millis(50)).await;
+            tokio::time::sleep(LOOK_AGAIN * self.spec.patience).await;
         };
         let asked = nodes.iter().map(|node| node.ask(request.clone()));
         let problems: Vec<String> = join_all(asked)

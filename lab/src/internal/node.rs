@@ -99,7 +99,7 @@ impl Node {
         match request {
             NodeRequest::Prepare => self.prepare().await,
             NodeRequest::Join => self.join().await,
-            NodeRequest::LoadImage { archive } => import(&archive).await,
+            NodeRequest::LoadImage { archive } => self.import(&archive).await,
             NodeRequest::AwaitDns { limit } => await_dns(limit).await,
             NodeRequest::Plant { defect } => {
                 let planted = crate::netpol::plant(Path::new(NETPOL_SOCKET), defect).await;
@@ -124,8 +124,27 @@ impl Node {
             program,
             vec![format!("--config={}", config.join(NodeConfig::CONTAINERD).display())],
         )?;
-        await_containerd().await?;
-        import(&self.spec.component("pause")?.join(IMAGE_ARCHIVE)).await
+        self.import(&self.spec.component("pause")?.join(IMAGE_ARCHIVE)).await
+    }
+
+    async fn import(&self, archive: &Path) -> Result<()> {
+        await_containerd(CONTAINERD_START * self.spec.patience).await?;
+        let output = tokio::process::Command::new("ctr")
+            .args(["--address", CONTAINERD_SOCKET, "--namespace", "k8s.io", "images", "import"])
+            .arg(archive)
+            .env("PATH", crate::preflight::search_path())
+            .stdin(Stdio::null())
+            .output()
+            .await
+            .context(|| "starting ctr")?;
+        if output.status.success() {
+            return Ok(());
+        }
+        let said = String::from_utf8_lossy(&output.stderr);
+        Err(LabError::component(
+            "containerd",
+            format!("importing {} failed: {}", archive.display(), said.trim()),
+        ))
     }
 
     async fn join(&self) -> Result<()> {
@@ -161,12 +180,13 @@ impl Node {
             status: status.clone(),
         };
         self.start_own("netpol", &role)?;
-        let deadline = Instant::now() + NETPOL_START;
+        let limit = NETPOL_START * self.spec.patience;
+        let deadline = Instant::now() + limit;
         while !status.exists() {
             if Instant::now() > deadline {
                 return Err(LabError::Timeout {
                     what: "the start of the policy dataplane".into(),
-                    limit: NETPOL_START,
+                    limit,
                     last_seen: format!("no rules yet; see {}", self.log("netpol").display()),
                 });
             }
@@ -226,36 +246,19 @@ fn failed(part: &str, error: &dyn std::error::Error) -> LabError {
     LabError::component(part, text)
 }
 
-async fn await_containerd() -> Result<()> {
-    let deadline = Instant::now() + CONTAINERD_START;
+async fn await_containerd(limit: Duration) -> Result<()> {
+    let deadline = Instant::now() + limit;
     while UnixStream::connect(CONTAINERD_SOCKET).await.is_err() {
         if Instant::now() > deadline {
             return Err(LabError::Timeout {
                 what: "the start of containerd".into(),
-                limit: CONTAINERD_START,
+                limit,
                 last_seen: "it does not answer on its socket".into(),
             });
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     Ok(())
-}
-
-async fn import(archive: &Path) -> Result<()> {
-    await_containerd().await?;
-    let output = tokio::process::Command::new("ctr")
-        .args(["--address", CONTAINERD_SOCKET, "--namespace", "k8s.io", "images", "import"])
-        .arg(archive)
-        .env("PATH", crate::preflight::search_path())
-        .stdin(Stdio::null())
-        .output()
-        .await
-        .context(|| "starting ctr")?;
-    if output.status.success() {
-        return Ok(());
-    }
-    let said = String::from_utf8_lossy(&output.stderr);
-    Err(LabError::component("containerd", format!("importing {} failed: {}", archive.display(), said.trim())))
 }
 
 /// Asks the cluster's DNS, as a pod of this node would reach it, for the one service that every cluster has.
