@@ -224,10 +224,10 @@ fn spoil_peer(defect: Defect, peer: &mut Peer) {
                 need_the_key(selector);
             }
         }
-        (Defect::NeighboursEverywhere, Peer::Pods { namespaces, .. }) => {
-            if *namespaces == NamespaceScope::Own {
-                *namespaces = NamespaceScope::Matching(Selector::default());
-            }
+        (Defect::NeighboursEverywhere, Peer::Pods { namespaces, .. })
+            if *namespaces == NamespaceScope::Own =>
+        {
+            *namespaces = NamespaceScope::Matching(Selector::default());
         }
         _ => {}
     }

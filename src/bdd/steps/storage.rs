@@ -181,14 +181,23 @@ struct Keeper {
     volume: String,
 }
 
+/// What is left of a volume that was given up.
+#[derive(Clone, Debug)]
+enum Remains {
+    /// Nothing.
+    Gone,
+    /// The volume, in this state.
+    Stands(String),
+}
+
 /// What was written, and by whom it is kept.
 #[derive(Debug, Default)]
 struct Keeping {
     mark: String,
     first: Option<Keeper>,
     second: Option<Keeper>,
-    /// What became of the first volume once it was given up; none where it is gone.
-    left: Option<Option<String>>,
+    /// What became of the first volume once it was given up.
+    left: Option<Remains>,
 }
 
 /// Pod and claim have the same name, in every tenant.
@@ -382,9 +391,10 @@ async fn give_up(world: &mut World, name: String) -> StepResult {
     )
     .await;
     let left = match settled {
-        Ok(volume) => volume.as_ref().map(|volume| seen(Some(volume))),
+        Ok(None) => Remains::Gone,
+        Ok(Some(volume)) => Remains::Stands(seen(Some(&volume))),
         // Still there when its time was up: for the Then step to say.
-        Err(ClusterError::Wait(wait)) => Some(wait.last),
+        Err(ClusterError::Wait(wait)) => Remains::Stands(wait.last),
         Err(error) => return Err(error.into()),
     };
     world.slots.require_mut::<Keeping>("a mark on a volume")?.left = Some(left);
@@ -402,7 +412,8 @@ async fn get_another(world: &mut World, name: String) -> StepResult {
 }
 
 #[then(expr = "what became of the volume of {string} is what the profile promises")]
-async fn became(world: &mut World, _name: String) -> StepResult {
+async fn became(world: &mut World, name: String) -> StepResult {
+    tenants::named(world, &name)?;
     let profile = world.service::<LoadedPlatform>()?;
     let keeping = world.slots.require::<Keeping>("a volume that was given up")?;
     let left = keeping.left.as_ref().ok_or_else(|| StepError::trouble("no volume was given up"))?;
@@ -411,7 +422,10 @@ async fn became(world: &mut World, _name: String) -> StepResult {
         Reclaim::Delete => "it is gone",
         Reclaim::Retain => "it is Released, with the reclaim policy Retain",
     };
-    let seen = left.clone().unwrap_or_else(|| "it is gone".to_owned());
+    let seen = match left {
+        Remains::Gone => "it is gone".to_owned(),
+        Remains::Stands(state) => state.clone(),
+    };
     let row = ComparisonRow {
         name: "the volume that was given up".to_owned(),
         expected: expected.to_owned(),
@@ -452,7 +466,8 @@ fn second(keeping: &Keeping) -> Result<Keeper, StepError> {
 }
 
 #[then(expr = "the mark is found there once {string} has written it")]
-async fn found_there(world: &mut World, _name: String) -> StepResult {
+async fn found_there(world: &mut World, name: String) -> StepResult {
+    tenants::named(world, &name)?;
     let keeping = world.slots.require::<Keeping>("a mark on a volume")?;
     let (mark, keeper) = (keeping.mark.clone(), second(keeping)?);
     write_and_find(world, &keeper, &mark).await?;

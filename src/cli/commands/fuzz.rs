@@ -205,7 +205,7 @@ async fn equipment(
 fn show(progress: Progress, told: &Cell<usize>) {
     match progress {
         Progress::Standing { pods, took } => {
-            eprintln!("{} stand after {:.1}s", count(pods, "pod"), took.as_secs_f64())
+            eprintln!("{} stand after {:.1}s", count(pods, "pod"), took.as_secs_f64());
         }
         Progress::Compared { done, all } => {
             let tenth = done * 10 / all.max(1);
