@@ -1,7 +1,7 @@
 //! The fuzzer on the real thing: all agree on the sound dataplane, and every defect that can be planted is found and made
 //! small, to at most one policy with one rule.
 //!
-//! `plimsoll lab up --name test && PLIMSOLL_TEST_LAB=test cargo test --features lab-tests --test lab_fuzz`
+//! `plimsoll lab up --name test && PLIMSOLL_TEST_LAB=test cargo test --features lab-tests-long --test lab_fuzz`
 
 // A test that cannot go on ends there.
 #![allow(clippy::unwrap_used, clippy::expect_used)]

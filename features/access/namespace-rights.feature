@@ -1,4 +1,4 @@
-@IAM-04 @must @risk-none
+@IAM-04 @must @risk-none @deadline-2m
 Feature: Rights end at the namespace
 
   Background:

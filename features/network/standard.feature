@@ -1,4 +1,4 @@
-@NET-10 @must @needs-network-policy @risk-none
+@NET-10 @must @needs-network-policy @risk-none @slow @deadline-3m
 Feature: Network policies mean what the standard says
   Policies of every kind are put on throwaway namespaces. Who reaches whom is predicted from the text of the standard
   alone, every path between the pods is tried over TCP and UDP, and both are compared.

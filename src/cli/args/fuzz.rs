@@ -57,11 +57,11 @@ pub struct FuzzNetworkArgs {
     #[arg(long, value_name = "NUMBER", help_heading = "Fuzz options")]
     #[arg(value_parser = clap::value_parser!(u16).range(1..=32))]
     pub(crate) parallel: Option<u16>,
-    /// Longest time to spend on making a case smaller; 0s leaves it as it is
-    /// [default: 3m]
+    /// Longest time to spend on making a case smaller [default: 3m]
     #[arg(long, value_name = "DURATION", value_parser = duration, help_heading = "Fuzz options")]
     pub(crate) shrink_for: Option<Duration>,
-    /// Most tries to spend on making a case smaller [default: 200]
+    /// Most tries to spend on making a case smaller; 0 leaves it as it is
+    /// [default: 200]
     #[arg(long, value_name = "NUMBER", help_heading = "Fuzz options")]
     pub(crate) shrink_tries: Option<u16>,
     /// The agent's image, where the cluster's nodes pull images (`plimsoll image` writes it)
