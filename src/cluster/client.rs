@@ -6,11 +6,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures::TryFutureExt as _;
+use http::header::AUTHORIZATION;
 use http::{HeaderName, HeaderValue, Request};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Node;
 use kube::api::ListParams;
 use kube::client::{Body, ClientBuilder};
+use kube::config::AuthInfo;
 use kube::discovery::Discovery;
 use kube::{Api, Client, Config};
 use thiserror::Error;
@@ -19,6 +21,7 @@ use tower::BoxError;
 
 use super::{ClusterError, Provider, api_error};
 use crate::profile::Impersonation;
+use crate::services::oidc::Token;
 
 /// The API server did not begin to answer in time.
 #[derive(Debug, Error)]
@@ -39,6 +42,8 @@ struct Inner {
     client: Client,
     /// Without them, so that such answers are seen as they are.
     raw: Client,
+    /// Without retries and without credentials.
+    nobody: Client,
     /// The kubeconfig's files, for commands of the platform; empty where there is none.
     kubeconfig: String,
     request_timeout: Duration,
@@ -115,7 +120,7 @@ impl Cluster {
             HeaderName::from_static("user-agent"),
             HeaderValue::from_static(concat!("plimsoll/", env!("CARGO_PKG_VERSION"))),
         ));
-        let build = |retry: bool| {
+        let build = |config: &Config, retry: bool| {
             let mut config = config.clone();
             config.default_retry = retry;
             let place = || format!("of the context `{context}`");
@@ -123,14 +128,17 @@ impl Cluster {
                 .map(|builder| with_timeout(builder.build(), request_timeout))
                 .map_err(|error| ClusterError::Kubeconfig { place: place(), source: Box::new(error) })
         };
-        let (client, raw) = (build(true)?, build(false)?);
+        let (client, raw) = (build(&config, true)?, build(&config, false)?);
         let acting_as = config.auth_info.impersonate.clone();
+        config.auth_info = AuthInfo::default();
+        let nobody = build(&config, false)?;
         let inner = Inner {
             provider,
             context,
             server,
             client,
             raw,
+            nobody,
             kubeconfig,
             request_timeout,
             acting_as,
@@ -148,6 +156,7 @@ impl Cluster {
             context: "mock".to_owned(),
             server: "https://mock".to_owned(),
             raw: client.clone(),
+            nobody: client.clone(),
             client,
             kubeconfig: String::new(),
             request_timeout,
@@ -194,6 +203,22 @@ impl Cluster {
             for group in &groups {
                 request.headers_mut().append("impersonate-group", group.clone());
             }
+            async move { base.send(request).map_err(BoxError::from).await }
+        });
+        Ok(Client::new(service, "default"))
+    }
+
+    /// A client without retries and with no credentials but this token.
+    pub fn bearer(&self, token: &Token) -> Result<Client, ClusterError> {
+        let mut header = HeaderValue::from_str(&format!("Bearer {}", token.expose())).map_err(|_| {
+            let message = "it has signs that no HTTP header can carry".to_owned();
+            ClusterError::Api { doing: "present a token".to_owned(), code: 0, message }
+        })?;
+        header.set_sensitive(true);
+        let base = self.inner.nobody.clone();
+        let service = tower::service_fn(move |mut request: Request<Body>| {
+            let base = base.clone();
+            request.headers_mut().insert(AUTHORIZATION, header.clone());
             async move { base.send(request).map_err(BoxError::from).await }
         });
         Ok(Client::new(service, "default"))

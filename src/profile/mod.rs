@@ -2,9 +2,11 @@
 
 mod capability;
 mod check;
+mod check_identity;
 mod deadlines;
 mod diagnostic;
 mod glob;
+mod identity;
 mod isolation;
 mod load;
 mod locate;
@@ -22,6 +24,10 @@ pub use capability::Capability;
 pub use deadlines::{Bounds, Deadlines};
 pub use diagnostic::{ProfileError, ProfileProblem};
 pub use glob::matches as glob_matches;
+pub use identity::{
+    AuditPromise, ClaimMapping, ClaimMappings, IdentityPromise, KeyRotation, Oidc, PeerCluster, ProgramCall,
+    RoleGroups,
+};
 pub use isolation::{OpenConnections, SystemNamespaces};
 pub use load::{LAB_PROFILE, LoadedPlatform, load, load_lab, load_str};
 pub use promises::{

@@ -4,8 +4,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Bounds, Capability, Deadlines, GuardRail, LimitRangePromise, Network, PodSecurity, QuotaPromise, Rights,
-    Tenancy, Waiver, glob,
+    AuditPromise, Bounds, Capability, Deadlines, GuardRail, IdentityPromise, LimitRangePromise, Network,
+    PeerCluster, PodSecurity, QuotaPromise, Rights, Tenancy, Waiver, glob,
 };
 use crate::engine::Risk;
 
@@ -112,6 +112,15 @@ pub struct Spec {
     /// What each role of a tenant may do, and nothing else.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rights: Option<Rights>,
+    /// Who may log in, and how.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub identity: Option<IdentityPromise>,
+    /// Where it is on record who did what.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub audit: Option<AuditPromise>,
+    /// The other clusters of the fleet.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub peers: Vec<PeerCluster>,
     /// What the network promises.
     #[serde(default)]
     pub network: Network,

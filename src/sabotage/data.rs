@@ -6,7 +6,7 @@ use include_dir::{Dir, include_dir};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{Edit, SabotageError};
+use super::{Edit, LabEdit, SabotageError};
 
 static EMBEDDED: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/scenarios/sabotage");
 
@@ -63,6 +63,16 @@ pub struct Sabotage {
     /// Edits of objects of the cluster.
     #[serde(default)]
     pub cluster: Vec<Edit>,
+    /// Edits of the configuration of the lab, where the cluster is one.
+    #[serde(default)]
+    pub lab: Vec<LabEdit>,
+}
+
+impl Sabotage {
+    /// The other clusters of the fleet that it breaks, by their names in the profile.
+    pub fn peers(&self) -> impl Iterator<Item = &str> {
+        self.lab.iter().filter_map(|edit| edit.peer.as_deref())
+    }
 }
 
 /// The JSON schema of a sabotage.
@@ -79,7 +89,7 @@ fn parse(file: &str, text: &str) -> Result<Sabotage, SabotageError> {
     if sabotage.scenarios.is_empty() || sabotage.requirements.is_empty() {
         return Err(wrong("it names nobody who must notice".to_owned()));
     }
-    if sabotage.blueprint.is_empty() && sabotage.cluster.is_empty() {
+    if sabotage.blueprint.is_empty() && sabotage.cluster.is_empty() && sabotage.lab.is_empty() {
         return Err(wrong("it breaks nothing".to_owned()));
     }
     Ok(sabotage)

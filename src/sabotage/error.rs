@@ -41,6 +41,20 @@ pub enum SabotageError {
         /// Why.
         why: String,
     },
+    /// Only a lab's configuration is ours to edit.
+    #[error("the context `{context}` is not that of a lab, and only a lab's configuration can be edited")]
+    NotALab {
+        /// The context.
+        context: String,
+    },
+    /// The lab did not do what it was asked.
+    #[error("the lab could not {what}: {why}")]
+    Lab {
+        /// `read authentication.yaml`.
+        what: String,
+        /// Why.
+        why: String,
+    },
     /// The cluster did not do what it was asked.
     #[error(transparent)]
     Cluster(#[from] ClusterError),

@@ -56,6 +56,8 @@ impl Graded {
 pub struct Grade {
     /// By name.
     pub sabotages: Vec<Graded>,
+    /// Those that were not tried, by name, with the reason. They count neither way.
+    pub not_tried: BTreeMap<String, String>,
     /// Scenarios that did not pass on the sound platform, each with its outcome; none where that was not asked for.
     pub false_alarms: Option<BTreeMap<String, String>>,
 }
@@ -85,14 +87,22 @@ impl Grade {
     }
 }
 
+/// Requirements whose scenarios log in by tokens. A defect of the login would show in each of them.
+const BY_LOGGING_IN: [&str; 5] = ["IAM-01", "IAM-02", "IAM-03", "IAM-08", "IAM-09"];
+
 /// Puts sabotages together that do not get into each other's way: no two of a batch edit the same object or kind of
-/// object, and no two are to be noticed by the same requirement. Each batch costs one run.
+/// object, no two are to be noticed by the same requirement, and at most one touches how people log in. Each batch costs
+/// one run.
 pub fn batches(sabotages: &[Sabotage]) -> Result<Vec<Vec<&Sabotage>>, SabotageError> {
     let mut batches: Vec<(BTreeSet<String>, Vec<&Sabotage>)> = Vec::new();
     for sabotage in sabotages {
         let mut claims: BTreeSet<String> = sabotage.requirements.iter().cloned().collect();
         for edit in sabotage.blueprint.iter().chain(&sabotage.cluster) {
             claims.insert(edit.of()?.kind);
+        }
+        let logins = sabotage.requirements.iter().any(|id| BY_LOGGING_IN.contains(&id.as_str()));
+        if logins || !sabotage.lab.is_empty() {
+            claims.insert("logins".to_owned());
         }
         match batches.iter_mut().find(|(taken, _)| taken.is_disjoint(&claims)) {
             Some((taken, batch)) => {
@@ -171,6 +181,7 @@ mod tests {
             reason: "saw OPEN$".into(),
             blueprint: vec![Edit::Remove { of }],
             cluster: Vec::new(),
+            lab: Vec::new(),
         }
     }
 
@@ -188,6 +199,17 @@ mod tests {
             .map(|batch| batch.iter().map(|one| one.name.as_str()).collect())
             .collect();
         assert_eq!(names, [vec!["a", "b"], vec!["c", "d"]]);
+    }
+
+    #[test]
+    fn what_breaks_logins_is_alone_among_those_who_log_in() {
+        let all = [
+            sabotage("a", "IAM-01", "X"),
+            sabotage("b", "IAM-02", "RoleBinding"),
+            sabotage("c", "NET-02", "NetworkPolicy"),
+        ];
+        let sizes: Vec<_> = batches(&all).unwrap().iter().map(Vec::len).collect();
+        assert_eq!(sizes, [2, 1]);
     }
 
     #[test]

@@ -10,7 +10,8 @@ use kube::{
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::{Edit, Of, Sabotage, SabotageError};
+use super::lab_edit::{self, Files};
+use super::{Edit, LabEdit, Of, Sabotage, SabotageError};
 use crate::cluster::{Cluster, ClusterError, MANAGED_BY, MANAGED_BY_VALUE};
 
 /// The config map that holds the originals of what is broken just now.
@@ -18,6 +19,7 @@ pub const RECORD_NAME: &str = "plimsoll-sabotage";
 /// Its namespace.
 pub const RECORD_NAMESPACE: &str = "default";
 const KEY: &str = "originals.json";
+const FILES_KEY: &str = "files.json";
 
 /// An object as it was; none where there was none.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -82,7 +84,12 @@ fn substance(object: &Value) -> Value {
 }
 
 /// Records the originals, then breaks.
-pub(super) async fn break_cluster(cluster: &Cluster, edits: &[&Edit]) -> Result<(), SabotageError> {
+pub(super) async fn break_cluster(
+    cluster: &Cluster,
+    edits: &[&Edit],
+    lab_edits: &[&LabEdit],
+) -> Result<(), SabotageError> {
+    let (files, broken_files) = lab_edit::edited(cluster, lab_edits)?;
     let mut originals: BTreeMap<Of, Option<Value>> = BTreeMap::new();
     let mut broken: BTreeMap<Of, Option<Value>> = BTreeMap::new();
     for edit in edits {
@@ -95,23 +102,27 @@ pub(super) async fn break_cluster(cluster: &Cluster, edits: &[&Edit]) -> Result<
         let after = edit.apply(broken.get(&of).and_then(Option::as_ref))?;
         broken.insert(of, after);
     }
-    if originals.is_empty() {
+    if originals.is_empty() && files.is_empty() {
         return Ok(());
     }
     let list: Vec<_> = originals.into_iter().map(|(of, object)| Original { of, object }).collect();
-    record(cluster, &list).await?;
+    record(cluster, &list, &files).await?;
     for (of, object) in broken {
         put(cluster, &of, object.as_ref()).await?;
     }
-    Ok(())
+    lab_edit::put(cluster, &broken_files).await
 }
 
-async fn record(cluster: &Cluster, originals: &[Original]) -> Result<(), SabotageError> {
-    let text = serde_json::to_string(originals)
-        .map_err(|error| SabotageError::Edit { what: "the record".to_owned(), why: error.to_string() })?;
+async fn record(cluster: &Cluster, originals: &[Original], files: &Files) -> Result<(), SabotageError> {
+    let unwritable = |error: serde_json::Error| SabotageError::Edit {
+        what: "the record".to_owned(),
+        why: error.to_string(),
+    };
+    let text = serde_json::to_string(originals).map_err(unwritable)?;
+    let files = serde_json::to_string(files).map_err(unwritable)?;
     let record = ConfigMap {
         metadata: ObjectMeta { name: Some(RECORD_NAME.to_owned()), ..ObjectMeta::default() },
-        data: Some([(KEY.to_owned(), text)].into()),
+        data: Some([(KEY.to_owned(), text), (FILES_KEY.to_owned(), files)].into()),
         ..ConfigMap::default()
     };
     // A record that is there already would be of somebody who is at work just now.
@@ -160,17 +171,27 @@ pub async fn restore_leftovers(cluster: &Cluster) -> Result<Vec<String>, Sabotag
         .map_err(|error| cluster.error("look for a record of sabotage", error))?;
     let Some(record) = record else { return Ok(Vec::new()) };
     let place = format!("{RECORD_NAMESPACE}/{RECORD_NAME}");
-    let text = record.data.and_then(|mut data| data.remove(KEY)).unwrap_or_default();
-    let originals: Vec<Original> = serde_json::from_str(&text).map_err(|error| {
-        let what = "the cluster".to_owned();
-        SabotageError::NotRestored {
-            what,
-            why: format!("the record cannot be read: {error}"),
-            record: place.clone(),
-        }
-    })?;
+    let mut data = record.data.unwrap_or_default();
+    let unreadable = |error: serde_json::Error| SabotageError::NotRestored {
+        what: "the cluster".to_owned(),
+        why: format!("the record cannot be read: {error}"),
+        record: place.clone(),
+    };
+    let text = data.remove(KEY).unwrap_or_default();
+    let originals: Vec<Original> = serde_json::from_str(&text).map_err(unreadable)?;
+    // Records of earlier versions have none.
+    let files = data.remove(FILES_KEY).unwrap_or_else(|| "{}".to_owned());
+    let files: Files = serde_json::from_str(&files).map_err(unreadable)?;
     for Original { of, object } in &originals {
         put(cluster, of, object.as_ref()).await?;
+    }
+    lab_edit::put(cluster, &files).await?;
+    if let Some(file) = lab_edit::first_differing(cluster, &files)? {
+        return Err(SabotageError::NotRestored {
+            what: file.to_string(),
+            why: "it differs from its original".to_owned(),
+            record: place,
+        });
     }
     for Original { of, object } in &originals {
         let now = read(cluster, of).await?.as_ref().map(substance);
@@ -186,7 +207,8 @@ pub async fn restore_leftovers(cluster: &Cluster) -> Result<Vec<String>, Sabotag
         .delete(RECORD_NAME, &DeleteParams::default())
         .await
         .map_err(|error| -> ClusterError { cluster.error("remove the record of sabotage", error) })?;
-    Ok(originals.into_iter().map(|original| original.of.to_string()).collect())
+    let objects = originals.into_iter().map(|original| original.of.to_string());
+    Ok(objects.chain(files.into_keys().map(|file| file.to_string())).collect())
 }
 
 /// The finalizer by which a sabotage holds an object back that is to go.

@@ -1,13 +1,14 @@
 //! Defects put into an expendable platform on purpose, to see whether the suite notices: the suite's own grade.
 //!
 //! A sabotage is data (`scenarios/sabotage/*.yaml`). It edits the blueprint by which tenants are onboarded (a copy, so
-//! that nothing has to be put back), objects of the cluster (whose originals are recorded on the cluster itself before
-//! the change, so that the next start restores them whoever died), or both.
+//! that nothing has to be put back), objects of the cluster and the configuration of a lab (whose originals are recorded
+//! on the cluster itself before the change, so that the next start restores them whoever died), or several of these.
 
 mod data;
 mod edit;
 mod error;
 mod grade;
+mod lab_edit;
 mod ledger;
 mod platform;
 mod run;
@@ -16,5 +17,6 @@ pub use data::{Sabotage, embedded, folder, schema};
 pub use edit::{Edit, Of};
 pub use error::SabotageError;
 pub use grade::{Grade, Graded, Kill, batches};
+pub use lab_edit::{Change, LabEdit, LabFile};
 pub use ledger::{RECORD_NAME, RECORD_NAMESPACE, restore_leftovers};
 pub use run::{Order, Progress, run};

@@ -10,7 +10,10 @@ use serde_json::Value;
 use tokio::process::Command;
 
 use super::{Grade, Graded, Sabotage, SabotageError, batches, grade, ledger, platform};
-use crate::{cluster::Cluster, profile::LoadedPlatform};
+use crate::{
+    cluster::{Cluster, PeerClusters},
+    profile::LoadedPlatform,
+};
 
 /// What is to be graded, and by which program.
 #[derive(Clone, Debug)]
@@ -19,6 +22,10 @@ pub struct Order {
     pub program: PathBuf,
     /// Its arguments that name the cluster: `--cluster lab:NAME`.
     pub target: Vec<String>,
+    /// Its arguments that name the other clusters of the fleet: `--peer production=lab:NAME`.
+    pub peer_target: Vec<String>,
+    /// The other clusters of the fleet.
+    pub peers: PeerClusters,
     /// The sound platform.
     pub platform: Arc<LoadedPlatform>,
     /// What is broken.
@@ -36,6 +43,8 @@ pub enum Progress {
     Restored(Vec<String>),
     /// These are broken now, and their scenarios run: batch, batches, names.
     Breaking(usize, usize, Vec<String>),
+    /// It needs something that the run has not.
+    NotTried(String, String),
     /// What became of one.
     Judged(Graded),
 }
@@ -50,13 +59,18 @@ pub async fn run(
         let profile = order.platform.platform.metadata.name.clone();
         return Err(SabotageError::NotExpendable { profile });
     }
-    let restored = ledger::restore_leftovers(cluster).await?;
+    let restored = restore_everywhere(cluster, &order.peers).await?;
     if !restored.is_empty() {
         tell(Progress::Restored(restored));
     }
     ledger::release(cluster, &order.sabotages.iter().collect::<Vec<_>>()).await?;
     let mut result = Grade::default();
-    let all = batches(&order.sabotages)?;
+    let (sabotages, left_out) = possible(order);
+    for (name, why) in left_out {
+        tell(Progress::NotTried(name.clone(), why.clone()));
+        result.not_tried.insert(name, why);
+    }
+    let all = batches(&sabotages)?;
     for (index, batch) in all.iter().enumerate() {
         let names = batch.iter().map(|one| one.name.clone()).collect();
         tell(Progress::Breaking(index + 1, all.len(), names));
@@ -64,11 +78,18 @@ pub async fn run(
         let blueprint: Vec<_> = batch.iter().flat_map(|one| &one.blueprint).collect();
         let profile = platform::write(&order.platform, &blueprint, &directory)?;
         let edits: Vec<_> = batch.iter().flat_map(|one| &one.cluster).collect();
-        ledger::break_cluster(cluster, &edits).await?;
+        let lab_edits: Vec<_> = batch.iter().flat_map(|one| &one.lab).collect();
+        let (here, elsewhere): (Vec<_>, Vec<_>) = lab_edits.into_iter().partition(|edit| edit.peer.is_none());
+        ledger::break_cluster(cluster, &edits, &here).await?;
+        for peer in order.peers.all() {
+            let there: Vec<_> =
+                elsewhere.iter().copied().filter(|edit| edit.peer.as_ref() == Some(&peer.name)).collect();
+            ledger::break_cluster(&peer.cluster, &[], &there).await?;
+        }
         let scenarios = batch.iter().flat_map(|one| one.scenarios.iter().map(String::as_str));
         let report = scenarios_red_or_not(order, &profile, &directory, scenarios.collect()).await;
         // Mended first, whatever the run came to.
-        ledger::restore_leftovers(cluster).await?;
+        restore_everywhere(cluster, &order.peers).await?;
         ledger::release(cluster, batch).await?;
         let report = report?;
         for one in batch {
@@ -91,6 +112,32 @@ pub async fn run(
     Ok(result)
 }
 
+/// Those that can be tried, and the others with what they lack.
+fn possible(order: &Order) -> (Vec<Sabotage>, Vec<(String, String)>) {
+    let (mut can, mut cannot) = (Vec::new(), Vec::new());
+    for sabotage in &order.sabotages {
+        let missing = sabotage.peers().find(|name| !order.peers.all().iter().any(|peer| peer.name == *name));
+        match missing {
+            Some(name) => {
+                cannot.push((
+                    sabotage.name.clone(),
+                    format!("it needs the peer `{name}`: --peer {name}=lab:NAME"),
+                ));
+            }
+            None => can.push(sabotage.clone()),
+        }
+    }
+    (can, cannot)
+}
+
+async fn restore_everywhere(cluster: &Cluster, peers: &PeerClusters) -> Result<Vec<String>, SabotageError> {
+    let mut restored = ledger::restore_leftovers(cluster).await?;
+    for peer in peers.all() {
+        restored.extend(ledger::restore_leftovers(&peer.cluster).await?);
+    }
+    Ok(restored)
+}
+
 /// Runs scenarios by the program itself, in a process of its own, and reads its report.
 async fn scenarios_red_or_not(
     order: &Order,
@@ -105,6 +152,7 @@ async fn scenarios_red_or_not(
     command
         .arg("run")
         .args(&order.target)
+        .args(&order.peer_target)
         .arg("--profile")
         .arg(profile)
         .arg("--reports-dir")

@@ -8,7 +8,7 @@ use tokio::{task::JoinHandle, time::Instant};
 use super::{Detected, Leftover, Opened, Stage, StageRun};
 use crate::{
     bdd::Services,
-    cluster::{self, CapabilityCheck, Cluster, ClusterError, Ownership, SweepSelection},
+    cluster::{self, CapabilityCheck, Cluster, ClusterError, Ownership, PeerClusters, SweepSelection},
     engine::{Event, EventSink, Reason},
     probe::SharedFleet,
     profile::LoadedPlatform,
@@ -26,6 +26,7 @@ pub struct ClusterStage {
     cluster: Cluster,
     platform: Arc<LoadedPlatform>,
     image: AgentImage,
+    peers: PeerClusters,
     /// Set while the stage is open.
     open: Option<Open>,
 }
@@ -40,7 +41,14 @@ struct Open {
 impl ClusterStage {
     /// A stage on a cluster that has been connected to, which sends nothing yet.
     pub const fn new(cluster: Cluster, platform: Arc<LoadedPlatform>, image: AgentImage) -> Self {
-        Self { cluster, platform, image, open: None }
+        Self { cluster, platform, image, peers: PeerClusters::new(Vec::new()), open: None }
+    }
+
+    /// With other clusters of the fleet.
+    #[must_use]
+    pub fn beside(mut self, peers: PeerClusters) -> Self {
+        self.peers = peers;
+        self
     }
 
     /// Says what is there: server, nodes, clock.
@@ -81,7 +89,7 @@ impl ClusterStage {
         let (cluster, platform, events) =
             (self.cluster.clone(), Arc::clone(&self.platform), run.events.clone());
         tokio::spawn(async move {
-            match cluster::detect(&cluster, &platform.platform, &ownership).await {
+            match cluster::detect(&cluster, &platform, &ownership).await {
                 Ok(checks) => {
                     for check in &checks {
                         events.emit(check.event());
@@ -146,6 +154,7 @@ impl Stage for ClusterStage {
             .with(Arc::new(self.cluster.clone()))
             .with(Arc::clone(&self.platform))
             .with(Arc::new(pool.clone()))
+            .with(Arc::new(self.peers.clone()))
             .with(Arc::new(SharedFleet::default()));
         let detection = self.detect(run, pool.ownership().clone());
         // From here on there is something to close, even if the rest of this is cut off.

@@ -7,7 +7,7 @@ use super::arguments::{
     BuildArgs, DownArgs, ImageCommand, KubeconfigArgs, LabCommand, LoadArgs, StatusArgs, StatusFormat, UpArgs,
 };
 use super::terminal::Terminal;
-use super::{logs, render};
+use super::{audit, logs, render, token};
 use crate::component;
 use crate::error::{Context as _, LabError, Result};
 use crate::lab::{Lab, UpOptions, blocking};
@@ -22,6 +22,9 @@ pub async fn run(command: LabCommand) -> Result<()> {
         LabCommand::Status(arguments) => status(arguments).await,
         LabCommand::Kubeconfig(arguments) => kubeconfig(&arguments),
         LabCommand::Logs(arguments) => logs::run(&arguments).await,
+        LabCommand::Audit(arguments) => audit::run(&arguments),
+        LabCommand::Token(arguments) => token::issue(arguments).await,
+        LabCommand::Keys(command) => token::keys(&command).await,
         LabCommand::Image(ImageCommand::Load(arguments)) => load(arguments).await,
         LabCommand::Build(arguments) => build(arguments).await,
     }
@@ -30,7 +33,12 @@ pub async fn run(command: LabCommand) -> Result<()> {
 async fn up(arguments: UpArgs) -> Result<()> {
     let lab = Lab::open(&arguments.name.name)?;
     let terminal = Arc::new(Terminal::new());
-    let options = UpOptions { nodes: arguments.nodes, api_port: arguments.api_port, cni: arguments.cni };
+    let options = UpOptions {
+        nodes: arguments.nodes,
+        api_port: arguments.api_port,
+        cni: arguments.cni,
+        environment: arguments.environment,
+    };
     let outcome = lab.up(options, Arc::clone(&terminal) as Arc<dyn Progress>).await;
     terminal.finish();
     let report = outcome?;

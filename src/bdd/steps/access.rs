@@ -51,8 +51,19 @@ fn rights(profile: &LoadedPlatform, role: Role) -> Result<&RoleRights, StepError
 )]
 async fn ask(world: &mut World, role: Role, own: String, other: String) -> StepResult {
     let (own, other) = (tenants::named(world, &own)?, tenants::named(world, &other)?);
-    let cluster = world.service::<Cluster>()?;
     let actor = tenants::actor(&own, role)?;
+    ask_as(world, &actor, role, &own, &other).await
+}
+
+/// Asks somebody who ought to have the rights of a role.
+pub(super) async fn ask_as(
+    world: &mut World,
+    actor: &Actor,
+    role: Role,
+    own: &Tenant,
+    other: &Tenant,
+) -> StepResult {
+    let cluster = world.service::<Cluster>()?;
     let trouble = |error| cluster.error("ask for the rights of a tenant", error);
     let served = access::served(&cluster.client()).await.map_err(trouble)?;
     let questions = access::questions(&served, own.namespace(), other.namespace());

@@ -2,8 +2,11 @@
 
 mod access;
 mod admission;
+mod audit;
 mod guard_rails;
+mod identity;
 mod insides;
+mod key_rotation;
 mod labels;
 mod names;
 mod network;
@@ -40,5 +43,9 @@ pub const POLARITY: &[StepPolarity] = &[
     StepPolarity {
         text: "^those of the control tenant arrived just before and just after$",
         polarity: Polarity::Controls,
+    },
+    StepPolarity {
+        text: "^it is let in, unless the cluster is a production cluster$",
+        polarity: Polarity::DeniesWithControl,
     },
 ];

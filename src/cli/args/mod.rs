@@ -9,7 +9,7 @@ mod select;
 mod tools;
 mod values;
 
-pub(super) use cluster::{AccessArgs, ProfileArgs};
+pub(super) use cluster::{AccessArgs, PeerArgs, ProfileArgs};
 pub(super) use global::GlobalArgs;
 pub use global::{Cli, Command, command};
 pub(super) use inspect::{CleanupArgs, DoctorArgs, ExplainArgs, LintArgs, ListArgs, ListWhat, PlanArgs};
@@ -20,4 +20,4 @@ pub(super) use tools::{
     CompletionArgs, ConfigArgs, ImageArgs, ManArgs, PlaceArgs, ReportArgs, SchemaArgs, SchemaWhat,
     VerifyArgs, VersionArgs,
 };
-pub(super) use values::{ClusterName, ColorChoice, OutputFormat, ReportForm, ReportTarget};
+pub(super) use values::{ClusterName, ColorChoice, OutputFormat, PeerTarget, ReportForm, ReportTarget};

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use super::{AccessArgs, OutputFormat, ProfileArgs};
+use super::{AccessArgs, OutputFormat, PeerArgs, ProfileArgs};
 
 /// What to do with sabotages.
 #[derive(Clone, Debug, Subcommand)]
@@ -36,6 +36,8 @@ pub struct SabotageRunArgs {
     pub(crate) access: AccessArgs,
     #[command(flatten)]
     pub(crate) profile: ProfileArgs,
+    #[command(flatten)]
+    pub(crate) peers: PeerArgs,
     /// Run the scenarios on the sound platform, too: none may turn red
     #[arg(long)]
     pub(crate) sound: bool,

@@ -25,6 +25,7 @@ pub(super) fn run(args: &RunArgs, layers: &Layers, terminal: Terminal, quiet: bo
     let all = catalog::load(&layers.features(args.select.features.clone()).value)?;
     let plan = catalog::plan(&all, catalog::selection(&args.select, layers), &platform, terminal)?;
     let target = access::target(&args.access, layers)?;
+    access::check_peers(&args.peers, &platform)?;
     let runs = place::writable(&layers.reports_dir(args.place.reports_dir.clone()))?;
     let jobs = layers.jobs(args.jobs).value.map_or(RunOrder::CONCURRENCY, usize::from);
     let (later, reports) = split(&args.report);
@@ -55,7 +56,7 @@ pub(super) fn run(args: &RunArgs, layers: &Layers, terminal: Terminal, quiet: bo
             .map_err(|error| Failure::trouble("cannot listen to signals").because(error))?;
         if let Target::Lab { name } = &target {
             tokio::select! {
-                up = lab::ensure(name, quiet) => up?,
+                up = lab::ensure(name, platform.platform.spec.environment, quiet) => up?,
                 signal = signals.next() => {
                     // Nothing of the run exists yet; the lab's own processes end with us or stay whole.
                     return Ok(match signal {
@@ -67,8 +68,9 @@ pub(super) fn run(args: &RunArgs, layers: &Layers, terminal: Terminal, quiet: bo
         }
         let cluster =
             crate::cluster::connect(&target, &platform.platform, &options).await.map_err(access::refused)?;
+        let peers = access::peers(&args.peers, layers, &platform.platform, terminal, quiet).await?;
         let image = agent_image::choose(&target, args.agent_image.as_deref())?;
-        let mut stage = ClusterStage::new(cluster, Arc::clone(&platform), image);
+        let mut stage = ClusterStage::new(cluster, Arc::clone(&platform), image).beside(peers);
         let ended = session::run(order, &mut stage, &mut signals)
             .await
             .map_err(|error| Failure::diagnostic(Exit::Usage, error))?;

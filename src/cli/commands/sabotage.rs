@@ -10,7 +10,7 @@ use crate::cli::output::{Listing, count};
 use crate::cli::settings::Layers;
 use crate::cli::terminal::Terminal;
 use crate::cli::{access, catalog};
-use crate::cluster::Target;
+use crate::cluster::{PeerClusters, Target};
 use crate::exit::Exit;
 use crate::sabotage::{self, Kill, Order, Progress, Sabotage, SabotageError};
 
@@ -46,12 +46,28 @@ fn grade(args: &SabotageRunArgs, layers: &Layers, terminal: Terminal) -> Result<
     let scratch = tempfile::tempdir()
         .map_err(|error| Failure::trouble("no room for edited profiles").because(error))?;
     let directory = args.keep.clone().unwrap_or_else(|| scratch.path().to_owned());
-    let order = Order { program, target: named(&target), platform, sabotages, directory, sound: args.sound };
+    access::check_peers(&args.peers, &platform)?;
+    let peer_target = args
+        .peers
+        .peer
+        .iter()
+        .flat_map(|peer| ["--peer".to_owned(), format!("{}={}", peer.name, peer.cluster)]);
+    let mut order = Order {
+        program,
+        target: named(&target),
+        peer_target: peer_target.collect(),
+        peers: PeerClusters::default(),
+        platform,
+        sabotages,
+        directory,
+        sound: args.sound,
+    };
     let grade = block_on(async {
         if let Target::Lab { name } = &target {
-            lab::ensure(name, false).await?;
+            lab::ensure(name, order.platform.platform.spec.environment, false).await?;
         }
         let platform = &order.platform.platform;
+        order.peers = access::peers(&args.peers, layers, platform, terminal, false).await?;
         let cluster = access::connect(&args.access, layers, platform, terminal, true).await?;
         sabotage::run(&cluster, &order, show).await.map_err(refused)
     })?;
@@ -77,6 +93,7 @@ fn show(progress: Progress) {
     match progress {
         Progress::Restored(what) => eprintln!("put back what an earlier run had left: {}", what.join(", ")),
         Progress::Breaking(index, all, names) => eprintln!("({index}/{all}) breaking {}", names.join(", ")),
+        Progress::NotTried(name, why) => eprintln!("not tried: {name}: {why}"),
         Progress::Judged(one) => {
             let word = if one.is_killed() { "noticed " } else { "SURVIVED" };
             eprintln!("        {word} {}", one.name);
@@ -124,9 +141,10 @@ fn refused(error: SabotageError) -> Failure {
         SabotageError::Unknown { .. } => {
             (Exit::Usage, Some("`plimsoll sabotage list` names them".to_owned()))
         }
-        SabotageError::Data { .. } | SabotageError::NoBlueprint { .. } | SabotageError::Edit { .. } => {
-            (Exit::Usage, None)
-        }
+        SabotageError::Data { .. }
+        | SabotageError::NoBlueprint { .. }
+        | SabotageError::NotALab { .. }
+        | SabotageError::Edit { .. } => (Exit::Usage, None),
         _ => (Exit::Inconclusive, None),
     };
     Failure::with_hint(exit, hint, error)

@@ -34,6 +34,11 @@ pub trait Provider: fmt::Debug + Send + Sync {
         false
     }
 
+    /// The lab that the cluster is, if it is one.
+    fn lab(&self) -> Option<&plimsoll_lab::Lab> {
+        None
+    }
+
     /// Puts an image archive onto every node, where the provider can.
     fn load_image<'a>(&'a self, archive: &'a Path) -> BoxFuture<'a, Result<ImageDelivery, ClusterError>>;
 }

@@ -57,7 +57,7 @@ impl Tries for Actor {
 }
 
 /// What the server said, for a third party: its status where it refused, nothing where it carried the request out.
-fn answer<T>(result: &Result<T, Error>) -> Value {
+pub fn answer<T>(result: &Result<T, Error>) -> Value {
     match result {
         Err(Error::Api(status)) => said(status),
         Err(_) | Ok(_) => Value::Null,
