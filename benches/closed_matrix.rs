@@ -1,7 +1,9 @@
-//! How long a closed all-pairs matrix takes: 9 pods x 9 x 2 ports over TCP and UDP, 324 probes, on a real cluster.
+//! How long an all-pairs matrix takes, open and closed, on a real cluster: 9 pods x 9 x 2 ports over TCP and UDP, 324
+//! probes, where nothing else is asked for.
 //!
-//! `KUBECONFIG=... cargo bench --bench closed_matrix -- [--image REFERENCE]`. The agent's image must be on the nodes (or
-//! pullable by the reference); its archive is written to the path given by `--write-image PATH` instead of running.
+//! `KUBECONFIG=... cargo bench --bench closed_matrix -- [--image REFERENCE] [--tenants N] [--pods N] [--ports N]
+//! [--tcp-only] [--rounds N]`. Every pod is a real one with an agent of its own. The agent's image must be on the nodes
+//! (or pullable by the reference); its archive is written to the path given by `--write-image PATH` instead of running.
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -17,10 +19,14 @@ use plimsoll::probe::{
     AddressKind, AgentPod, Fleet, MatrixPlan, MatrixResult, Source, Target, Transport, VerdictKind, image,
 };
 
-const TENANTS: [&str; 3] = ["bench-x", "bench-y", "bench-z"];
-const PODS: [&str; 3] = ["a", "b", "c"];
-const PORTS: [u16; 2] = [8080, 8081];
-const ROUNDS: usize = 5;
+/// What is measured.
+struct Shape {
+    tenants: Vec<String>,
+    pods: Vec<String>,
+    ports: Vec<u16>,
+    transports: Vec<Transport>,
+    rounds: usize,
+}
 
 type Result<T, E = Box<dyn Error>> = std::result::Result<T, E>;
 
@@ -37,38 +43,51 @@ async fn main() -> Result<()> {
         println!("{} {} bytes", image.reference, image.archive.len());
         return Ok(());
     }
+    let number = |name: &str, or: usize| value(name).map_or(Ok(or), |text| text.parse());
+    let ports = u16::try_from(number("--ports", 2)?)?;
+    let shape = Shape {
+        tenants: (0..number("--tenants", 3)?).map(|index| format!("bench-{index}")).collect(),
+        pods: (0..number("--pods", 3)?).map(|index| format!("pod-{index}")).collect(),
+        ports: (8080..8080 + ports).collect(),
+        transports: if arguments.iter().any(|it| it == "--tcp-only") {
+            vec![Transport::Tcp]
+        } else {
+            vec![Transport::Tcp, Transport::Udp]
+        },
+        rounds: number("--rounds", 5)?,
+    };
     let _ = rustls::crypto::ring::default_provider().install_default();
     let client = Client::try_default().await?;
     let image = value("--image").unwrap_or_else(image::agent_reference);
-    let result = measure(&client, &image).await;
-    for tenant in TENANTS {
+    let result = measure(&client, &image, &shape).await;
+    for tenant in &shape.tenants {
         Api::<Namespace>::all(client.clone()).delete(tenant, &DeleteParams::background()).await?;
     }
     result
 }
 
-async fn measure(client: &Client, image: &str) -> Result<()> {
+async fn measure(client: &Client, image: &str, shape: &Shape) -> Result<()> {
     let mut fleet = Fleet::default();
     let (mut sources, mut targets) = (Vec::new(), Vec::new());
-    for tenant in TENANTS {
+    for tenant in &shape.tenants {
         let namespace = Namespace { metadata: named(tenant), ..Namespace::default() };
         Api::all(client.clone()).create(&PostParams::default(), &namespace).await?;
     }
     let begun = Instant::now();
-    for tenant in TENANTS {
-        for pod in PODS {
-            pods(client, tenant).create(&PostParams::default(), &agent(tenant, pod, image)).await?;
+    for tenant in &shape.tenants {
+        for pod in &shape.pods {
+            create(client, &agent(tenant, pod, image, &shape.ports), begun).await?;
         }
     }
-    for tenant in TENANTS {
-        for pod in PODS {
+    for tenant in &shape.tenants {
+        for pod in &shape.pods {
             let ready = await_condition(pods(client, tenant), pod, Ready);
-            let found = tokio::time::timeout(Duration::from_secs(120), ready).await??;
+            let found = tokio::time::timeout(PATIENCE, ready).await??;
             let address = found.and_then(|it| it.status?.pod_ip).ok_or("a pod without an address")?;
             fleet.enlist(client, tenant, pod);
             let (agent, place) = (format!("{tenant}/{pod}"), format!("{tenant}/{pod}"));
-            for transport in [Transport::Tcp, Transport::Udp] {
-                for port in PORTS {
+            for &transport in &shape.transports {
+                for &port in &shape.ports {
                     targets.push(Target {
                         place: place.clone(),
                         by: AddressKind::PodAddress,
@@ -83,18 +102,18 @@ async fn measure(client: &Client, image: &str) -> Result<()> {
             sources.push(Source { agent, place });
         }
     }
-    println!("9 pods ready          {:>7.3} s", begun.elapsed().as_secs_f64());
+    println!("{} pods ready          {:>7.3} s", sources.len(), begun.elapsed().as_secs_f64());
     let begun = Instant::now();
     fleet
         .open()
         .await
         .map_err(|errors| errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))?;
-    println!("9 streams open        {:>7.3} s", begun.elapsed().as_secs_f64());
+    println!("{} streams open        {:>7.3} s", sources.len(), begun.elapsed().as_secs_f64());
     let plan = MatrixPlan::all_pairs(sources, targets);
-    for _ in 0..ROUNDS {
+    for _ in 0..shape.rounds {
         report("open matrix", &fleet.run(plan.clone()).await);
     }
-    for tenant in TENANTS {
+    for tenant in &shape.tenants {
         let policy = NetworkPolicy {
             metadata: named("deny"),
             spec: Some(NetworkPolicySpec {
@@ -112,15 +131,32 @@ async fn measure(client: &Client, image: &str) -> Result<()> {
     };
     let begun = Instant::now();
     while !closed(&fleet.run(plan.clone()).await) {
-        if begun.elapsed() > Duration::from_secs(60) {
+        if begun.elapsed() > PATIENCE {
             return Err("the policies do not take effect: is there a network policy controller?".into());
         }
     }
-    for _ in 0..ROUNDS {
+    for _ in 0..shape.rounds {
         report("closed matrix", &fleet.run(plan.clone()).await);
     }
     fleet.close().await;
     Ok(())
+}
+
+/// How long the cluster may take for anything: a hundred pods at a time are many for two small nodes.
+const PATIENCE: Duration = Duration::from_secs(600);
+
+/// Creates a pod. A new namespace refuses pods until its service account is there.
+async fn create(client: &Client, pod: &Pod, begun: Instant) -> Result<()> {
+    let namespace = pod.metadata.namespace.clone().unwrap_or_default();
+    loop {
+        match pods(client, &namespace).create(&PostParams::default(), pod).await {
+            Ok(_) => return Ok(()),
+            Err(kube::Error::Api(status)) if status.is_forbidden() && begun.elapsed() < PATIENCE => {
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
 }
 
 fn report(what: &str, result: &MatrixResult) {
@@ -140,7 +176,7 @@ fn pods(client: &Client, namespace: &str) -> Api<Pod> {
     Api::namespaced(client.clone(), namespace)
 }
 
-fn agent(namespace: &str, name: &str, image: &str) -> Pod {
+fn agent(namespace: &str, name: &str, image: &str, ports: &[u16]) -> Pod {
     AgentPod {
         namespace: namespace.to_owned(),
         name: name.to_owned(),
@@ -148,8 +184,8 @@ fn agent(namespace: &str, name: &str, image: &str) -> Pod {
         image: image.to_owned(),
         image_pull_policy: Some("IfNotPresent".to_owned()),
         labels: BTreeMap::from([("pod".to_owned(), name.to_owned())]),
-        tcp: PORTS.to_vec(),
-        udp: PORTS.to_vec(),
+        tcp: ports.to_vec(),
+        udp: ports.to_vec(),
         ..AgentPod::default()
     }
     .pod()

@@ -277,6 +277,24 @@ pub enum Request {
         /// Names this request in its reply.
         id: u32,
     },
+    /// Write a file into a volume of this pod. [`Reply::Done`] once it is on disk.
+    Write {
+        /// Names this request in its reply.
+        id: u32,
+        /// Where.
+        path: String,
+        /// What it holds.
+        text: String,
+    },
+    /// Look for a text in every file below a directory, byte by byte.
+    Search {
+        /// Names this request in its reply.
+        id: u32,
+        /// Where to look.
+        path: String,
+        /// What to look for.
+        text: String,
+    },
     /// Give up a plan or a watch; what has finished is reported, then [`Reply::Done`].
     Cancel {
         /// The request to give up.
@@ -517,6 +535,23 @@ pub struct HalfOpen {
     pub peer: SocketAddr,
 }
 
+/// What a search came to.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Found {
+    /// Files and links, whatever they hold.
+    pub files: u32,
+    /// Bytes that were looked at.
+    pub bytes: u64,
+    /// The first files, by path.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub names: Vec<String>,
+    /// The first of those that hold the text.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub holding: Vec<String>,
+    /// Whether everything was looked at: if not, absence proves nothing.
+    pub complete: bool,
+}
+
 /// Two clocks, read at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, Default)]
 pub struct Clocks {
@@ -601,6 +636,14 @@ pub enum Reply {
         id: u32,
         /// Read when the request arrived.
         clocks: Clocks,
+    },
+    /// What a search came to.
+    Found {
+        /// The request.
+        id: u32,
+        /// What was found.
+        #[serde(flatten)]
+        found: Found,
     },
     /// A request could not be read or carried out.
     Error {

@@ -11,10 +11,22 @@ Feature: Rights end at the namespace
     And on the cluster it has only what every user has
     And the rules that the cluster lists for it agree with its answers
 
-    Examples:
+    Examples: people
       | role          |
       | administrator |
       | viewer        |
+
+    @slow
+    Examples: service accounts
+      | role     |
+      | workload |
+
+  @slow
+  Scenario: Every verb on every kind of object is done, and not only asked about
+    When the administrator of "alpha" does every verb to every kind of object that the cluster serves, in its own namespace, in that of "bravo" and on the cluster
+    Then everything that the profile promises is OPEN
+    And everything else is FORBIDDEN
+    And everything that was refused was OPEN for the administrator of the cluster just before and just after
 
   Scenario: What the cluster says about rights is what it does
     When the administrator of "alpha" does each verb on a config map in its own namespace and in that of "bravo"

@@ -33,3 +33,8 @@ Feature: Workloads run under the promised pod security level
       | violation                                   |
       | runs a privileged init container            |
       | runs one unsafe container beside a safe one |
+
+    Examples: storage past any claim
+      | violation                                   |
+      | mounts a share of the network by itself     |
+      | mounts a disk of the network by itself      |

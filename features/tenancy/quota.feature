@@ -9,6 +9,12 @@ Feature: A tenant gets its share of the cluster and no more
     And every limit equals the profile's, resource by resource
     And each limit counts every object of its namespace, not only some
 
+  @TEN-02
+  Scenario: No kind of object can be piled up without end
+    Given tenant "alpha", onboarded the platform's way
+    When the quotas of each tenant are read
+    Then every kind of object that its administrator can make has a limit on its number
+
   # Pods of these scenarios are never scheduled: admission is where a quota acts, and it counts a pod from the moment
   # that it is stored. So the limit can be filled without loading a node.
   @TEN-03 @lock-charlie

@@ -11,6 +11,7 @@ use kube::{Api, Client, Config, ResourceExt as _};
 use tokio::time::Instant;
 
 use crate::error::{Context as _, LabError, Result};
+use crate::patience::Patience;
 
 /// The owner of the fields that the lab sets.
 const MANAGER: &str = "plimsoll-lab";
@@ -75,11 +76,11 @@ pub(crate) fn parse(source: &str, text: &str) -> Result<Vec<Manifest>> {
 }
 
 /// Applies objects in their order.
-pub(crate) async fn apply_all(client: &Client, manifests: &[Manifest]) -> Result<()> {
+pub(crate) async fn apply_all(client: &Client, manifests: &[Manifest], patience: Patience) -> Result<()> {
     let mut known: std::collections::HashMap<GroupVersionKind, (ApiResource, ApiCapabilities)> =
         std::collections::HashMap::new();
     for manifest in manifests {
-        let deadline = Instant::now() + SETTLE;
+        let deadline = Instant::now() + SETTLE * patience;
         loop {
             match apply(client, &mut known, &manifest.object).await {
                 Ok(()) => break,

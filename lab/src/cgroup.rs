@@ -17,6 +17,9 @@ pub(crate) enum Hierarchies {
     V2(PathBuf),
 }
 
+/// The one place where kubelet and runc look for control groups.
+const PLACE: &str = "/sys/fs/cgroup";
+
 /// What a kubelet needs to hold pods to their limits.
 const NEEDED: [&str; 4] = ["cpu", "cpuset", "memory", "pids"];
 
@@ -26,9 +29,9 @@ impl Hierarchies {
         let mounts = fs::read_to_string("/proc/self/mounts").context(|| "reading the mounts")?;
         parse(&mounts).ok_or_else(|| {
             LabError::precondition(
-                "no control groups are mounted",
-                "mount cgroup2 on /sys/fs/cgroup; in a container, run it with its own control groups \
-                 (`--privileged --cgroupns=private`)",
+                format!("no control groups are mounted on {PLACE}"),
+                "mount cgroup2 on /sys/fs/cgroup; in a container, run it with those of the machine \
+                 (`--privileged --cgroupns=host`)",
             )
         })
     }
@@ -76,9 +79,14 @@ pub(crate) fn group_name(lab: &str) -> String {
 fn parse(mounts: &str) -> Option<Hierarchies> {
     let mut first = Vec::new();
     let mut second = None;
+    let mut unified = false;
     for line in mounts.lines() {
         let mut fields = line.split(' ').skip(1);
         let (Some(path), Some(kind)) = (fields.next(), fields.next()) else { continue };
+        if path == PLACE {
+            // What was mounted last hides the rest.
+            unified = kind == "cgroup2";
+        }
         match kind {
             // The same hierarchy can be mounted twice; the second mount shows the same groups.
             "cgroup" if !first.contains(&PathBuf::from(path)) => first.push(PathBuf::from(path)),
@@ -86,10 +94,15 @@ fn parse(mounts: &str) -> Option<Hierarchies> {
             _ => {}
         }
     }
-    // A machine with both keeps its controllers in the first; runc makes groups in both then.
-    if first.is_empty() {
-        return second.map(Hierarchies::V2);
+    // As kubelet and runc decide it. A hierarchy of the first version can be mounted beside it, by a VPN's client
+    // or for an old container, and has no controller that matters.
+    if unified {
+        return Some(Hierarchies::V2(PLACE.into()));
     }
+    if first.is_empty() {
+        return None;
+    }
+    // A machine with both keeps its controllers in the first; runc makes groups in both then.
     first.extend(second);
     Some(Hierarchies::V1(first))
 }
@@ -204,6 +217,18 @@ mod tests {
         let paths = ["/sys/fs/cgroup/cpu", "/sys/fs/cgroup/memory", "/sys/fs/cgroup/unified"];
         assert_eq!(parse(mixed), Some(Hierarchies::V1(paths.map(PathBuf::from).to_vec())));
         assert_eq!(parse("proc /proc proc rw 0 0\n"), None);
+    }
+
+    #[test]
+    fn what_is_mounted_at_the_usual_place_decides() {
+        let unified = Some(Hierarchies::V2("/sys/fs/cgroup".into()));
+        // A hierarchy without a controller that matters, as the clients of some VPNs mount it.
+        let beside = "cgroup2 /sys/fs/cgroup cgroup2 rw 0 0\nnet_cls /run/net-cls cgroup rw,net_cls 0 0\n";
+        assert_eq!(parse(beside), unified);
+        let hidden = "tmpfs /sys/fs/cgroup tmpfs rw 0 0\ncgroup2 /sys/fs/cgroup cgroup2 rw 0 0\n";
+        assert_eq!(parse(hidden), unified);
+        // No program of a node looks elsewhere.
+        assert_eq!(parse("cgroup2 /mnt/groups cgroup2 rw 0 0\n"), None);
     }
 
     #[test]

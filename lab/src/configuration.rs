@@ -78,5 +78,5 @@ pub(crate) async fn put(lab: &Lab, files: &[(ConfigurationFile, String)]) -> Res
 
 async fn restart(lab: &Lab) -> Result<()> {
     let lab = lab.clone();
-    blocking(move || lab.tell(&Request::RestartApiServer, RESTART)).await
+    blocking(move || lab.tell(&Request::RestartApiServer, RESTART * lab.patience())).await
 }

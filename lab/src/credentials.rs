@@ -105,6 +105,7 @@ fn write_node(paths: &LabPaths, spec: &LabSpec, authority: &Authority, index: u1
         ("kubelet.kubeconfig", kubelet.as_str(), Some("system:nodes")),
         ("kube-proxy.kubeconfig", "system:kube-proxy", None),
         (NodeConfig::NETPOL_KUBECONFIG, "plimsoll:netpol", None),
+        (NodeConfig::VOLUMES_KUBECONFIG, "plimsoll:volumes", None),
     ] {
         write_kubeconfig(authority, &directory.join(file), &server, Identity { user, group })?;
     }

@@ -10,11 +10,15 @@ use crate::cgroup::{self, Hierarchies};
 use crate::error::{Context as _, LabError, Result};
 use crate::lab::Lab;
 use crate::lock::Lock;
+use crate::patience::Patience;
 use crate::progress::Quiet;
 use crate::state::{LabState, ProcessIdentity};
 
 /// How long the processes of a lab may take to be gone once the kernel was told to end them.
 const END: Duration = Duration::from_secs(30);
+
+/// How long a supervisor may take to end once it is killed.
+const KILLED: Duration = Duration::from_secs(10);
 
 /// Ends a lab; gives whether there was anything to end or to remove.
 pub(crate) fn down(lab: &Lab) -> Result<bool> {
@@ -27,20 +31,22 @@ pub(crate) fn down(lab: &Lab) -> Result<bool> {
 /// Ends whatever runs and removes every trace. The caller holds the lock.
 pub(crate) fn remove(lab: &Lab) -> Result<()> {
     let state = LabState::read(&lab.paths)?;
+    let patience = lab.patience();
+    let limit = END * patience;
     if let Some(state) = &state {
-        end(&state.supervisor)?;
+        end(&state.supervisor, patience)?;
         if let Some(init) = &state.init {
             // It dies with its supervisor; this is for the moment in between.
-            await_end(init, END)?;
+            await_end(init, limit)?;
         }
     }
     // A supervisor that was started and had no time to write down who it is.
-    let deadline = Instant::now() + END;
+    let deadline = Instant::now() + limit;
     while Lock::is_held(&lab.life_lock())? {
         if let Some(state) = LabState::read(&lab.paths)?.filter(|now| Some(now) != state.as_ref()) {
-            end(&state.supervisor)?;
+            end(&state.supervisor, patience)?;
         } else if Instant::now() > deadline {
-            return Err(still_there("a supervisor that does not say who it is"));
+            return Err(still_there("a supervisor that does not say who it is", limit));
         }
         std::thread::sleep(Duration::from_millis(20));
     }
@@ -51,7 +57,7 @@ pub(crate) fn remove(lab: &Lab) -> Result<()> {
     }
     groups.sort();
     groups.dedup();
-    cgroup::remove(&groups, END)?;
+    cgroup::remove(&groups, limit)?;
     match fs::remove_dir_all(lab.paths.root()) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
         removed => removed.context(|| format!("removing {}", lab.paths.root().display()))?,
@@ -61,8 +67,8 @@ pub(crate) fn remove(lab: &Lab) -> Result<()> {
 }
 
 /// Asks a supervisor to end its lab, and insists if it does not.
-fn end(supervisor: &ProcessIdentity) -> Result<()> {
-    for (signal, patience) in [(Signal::SIGTERM, END), (Signal::SIGKILL, Duration::from_secs(10))] {
+fn end(supervisor: &ProcessIdentity, patience: Patience) -> Result<()> {
+    for (signal, limit) in [(Signal::SIGTERM, END * patience), (Signal::SIGKILL, KILLED * patience)] {
         if !supervisor.is_alive() {
             return Ok(());
         }
@@ -76,28 +82,28 @@ fn end(supervisor: &ProcessIdentity) -> Result<()> {
             }
             Err(error) => return Err(error).context(|| "ending the lab"),
         }
-        if await_end(supervisor, patience).is_ok() {
+        if await_end(supervisor, limit).is_ok() {
             return Ok(());
         }
     }
-    Err(still_there(&format!("process {}", supervisor.pid)))
+    Err(still_there(&format!("process {}", supervisor.pid), KILLED * patience))
 }
 
 fn await_end(process: &ProcessIdentity, limit: Duration) -> Result<()> {
     let deadline = Instant::now() + limit;
     while process.is_alive() {
         if Instant::now() > deadline {
-            return Err(still_there(&format!("process {}", process.pid)));
+            return Err(still_there(&format!("process {}", process.pid), limit));
         }
         std::thread::sleep(Duration::from_millis(10));
     }
     Ok(())
 }
 
-fn still_there(what: &str) -> LabError {
+fn still_there(what: &str, limit: Duration) -> LabError {
     LabError::Timeout {
         what: "the end of the lab".into(),
-        limit: END,
+        limit,
         last_seen: format!("{what} is still there"),
     }
 }

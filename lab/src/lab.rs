@@ -10,7 +10,9 @@ use crate::error::{Context as _, LabError, Result};
 use crate::internal::{LabStatus, Request, Response, call, exchange};
 use crate::issuer::{IssuerAnswer, IssuerRequest, IssuerSettings, TokenOrder};
 use crate::lock::Lock;
+use crate::netpol::Defect;
 use crate::paths::{Home, LabName, LabPaths, create_dir};
+use crate::patience::Patience;
 use crate::state::{Environment, LabSpec, LabState};
 use crate::{apply, credentials, down, up};
 
@@ -164,7 +166,8 @@ impl Lab {
             if !lab.is_running() {
                 return Err(LabError::NotRunning(lab.name.to_string()));
             }
-            let answer: IssuerAnswer = exchange(&lab.paths.issuer_socket(), &request, STATUS_LIMIT)?;
+            let answer: IssuerAnswer =
+                exchange(&lab.paths.issuer_socket(), &request, STATUS_LIMIT * lab.patience())?;
             answer.map_err(|why| LabError::component("issuer", why))
         })
         .await
@@ -203,6 +206,20 @@ impl Lab {
         .await
     }
 
+    /// Breaks the policy dataplane of every node on purpose, or makes it sound again; the rules are in force afterwards.
+    pub async fn plant(&self, defect: Option<Defect>) -> Result<()> {
+        if !self.is_running() {
+            return Err(LabError::NotRunning(self.name.to_string()));
+        }
+        let lab = self.clone();
+        blocking(move || lab.tell(&Request::Plant { defect }, STATUS_LIMIT * 2)).await
+    }
+
+    /// What is broken on purpose in the policy dataplane.
+    pub async fn planted(&self) -> Result<Option<Defect>> {
+        Ok(self.status().await?.status.and_then(|status| status.planted))
+    }
+
     /// The processes that have a log.
     pub fn log_names(&self) -> Vec<String> {
         let Ok(entries) = std::fs::read_dir(self.paths.logs()) else { return Vec::new() };
@@ -231,9 +248,14 @@ impl Lab {
         })
     }
 
+    /// How much longer than usual its processes may take, as it was started.
+    pub(crate) fn patience(&self) -> Patience {
+        LabSpec::read(&self.paths).ok().flatten().map(|spec| spec.patience).unwrap_or_default()
+    }
+
     /// Asks the running lab.
     pub(crate) fn ask(&self, request: &Request, limit: Duration) -> Result<LabStatus> {
-        match call(&self.paths.socket(), request, limit)? {
+        match call(&self.paths.socket(), request, limit * self.patience())? {
             Response::Status(status) => Ok(status),
             Response::Failed(why) => Err(LabError::component("lab", why)),
             Response::Done => Err(LabError::component("lab", "answered another question")),
@@ -285,7 +307,7 @@ impl Lab {
     }
 
     fn send(&self, archive: &Path) -> Result<()> {
-        self.tell(&Request::LoadImage { archive: archive.to_owned() }, IMAGE_LIMIT)
+        self.tell(&Request::LoadImage { archive: archive.to_owned() }, IMAGE_LIMIT * self.patience())
     }
 
     /// A new file where nodes see it: they see the lab's own files, and not all of the machine's.

@@ -22,11 +22,13 @@ mod lock;
 mod manifests;
 pub mod netpol;
 mod paths;
+mod patience;
 mod pki;
 mod preflight;
 mod progress;
 mod state;
 mod up;
+pub mod volumes;
 
 pub use configuration::ConfigurationFile;
 pub use error::{LabError, Result};
@@ -34,6 +36,7 @@ pub use internal::{LabStatus, NodeStatus, Phase, UnitState, UnitStatus, dispatch
 pub use issuer::{AUDIENCE, Directory, PREFIX, TokenOrder};
 pub use lab::{Lab, LabReport, UpOptions};
 pub use paths::{Home, LabName, LabPaths, NodePaths};
+pub use patience::Patience;
 pub use preflight::PACKAGES;
 pub use progress::{Progress, Quiet};
 pub use state::{Cni, Environment, LabSpec, LabState, ProcessIdentity};

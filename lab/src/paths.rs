@@ -54,15 +54,15 @@ pub struct Home {
 impl Home {
     /// The directories that the XDG base directory specification names.
     pub fn from_env() -> Result<Self> {
-        Ok(Self {
-            state: xdg("XDG_STATE_HOME", ".local/state")?.join("plimsoll"),
-            cache: xdg("XDG_CACHE_HOME", ".cache")?.join("plimsoll"),
-        })
+        Ok(Self::new(
+            xdg("XDG_STATE_HOME", ".local/state")?.join("plimsoll"),
+            xdg("XDG_CACHE_HOME", ".cache")?.join("plimsoll"),
+        ))
     }
 
     /// Explicit directories, for tests and for embedding.
     pub fn new(state: impl Into<PathBuf>, cache: impl Into<PathBuf>) -> Self {
-        Self { state: state.into(), cache: cache.into() }
+        Self { state: resolved(&state.into()), cache: resolved(&cache.into()) }
     }
 
     /// What is kept from one lab to the next: built components and locks.
@@ -105,6 +105,17 @@ impl Home {
         let _ = fs::remove_dir(self.labs());
         let _ = fs::remove_dir(&self.state);
     }
+}
+
+/// A path without symbolic links, as far as it exists: a node sees the lab's directories at the same path, in a root
+/// of its own where a link would lead out to the machine's.
+fn resolved(path: &Path) -> PathBuf {
+    for existing in path.ancestors() {
+        if let (Ok(real), Ok(rest)) = (existing.canonicalize(), path.strip_prefix(existing)) {
+            return real.join(rest);
+        }
+    }
+    path.to_owned()
 }
 
 fn xdg(variable: &str, fallback: &str) -> Result<PathBuf> {
@@ -211,6 +222,9 @@ pub struct NodePaths {
 }
 
 impl NodePaths {
+    /// Where a node sees the directory of its local volumes.
+    pub const VOLUMES: &'static str = "/var/lib/plimsoll/volumes";
+
     /// The directory of the node.
     pub fn root(&self) -> &Path {
         &self.root
@@ -227,12 +241,13 @@ impl NodePaths {
     }
 
     /// Directories that are kept on disk, with the place where the node sees them.
-    pub fn on_disk(&self) -> [(PathBuf, &'static str); 4] {
+    pub fn on_disk(&self) -> [(PathBuf, &'static str); 5] {
         [
             (self.root.join("kubelet"), "/var/lib/kubelet"),
             (self.root.join("containerd"), "/var/lib/containerd"),
             (self.root.join("pods"), "/var/log/pods"),
             (self.root.join("containers"), "/var/log/containers"),
+            (self.root.join("volumes"), Self::VOLUMES),
         ]
     }
 }
@@ -286,6 +301,17 @@ mod tests {
         for bad in ["", "-a", "a-", "A", "a/b", "..", "a b", &"x".repeat(33)] {
             assert!(bad.parse::<LabName>().is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_linked_home_is_seen_where_it_really_is() {
+        let dir = tempfile::tempdir().unwrap();
+        let real = dir.path().canonicalize().unwrap();
+        fs::create_dir(real.join("disk")).unwrap();
+        std::os::unix::fs::symlink("disk", real.join("link")).unwrap();
+        let home = Home::new(real.join("link/state"), real.join("link"));
+        assert_eq!(home.labs(), real.join("disk/state/lab"));
+        assert_eq!(home.components(), real.join("disk/components"));
     }
 
     #[test]

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{LabError, Result};
 use crate::paths::{LabPaths, write};
+use crate::patience::Patience;
 
 /// Who brings the pod network and its policies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum, Default)]
@@ -53,6 +54,9 @@ pub struct LabSpec {
     /// What the cluster is for.
     #[serde(default)]
     pub environment: Environment,
+    /// How much longer than usual its processes wait for each other.
+    #[serde(default)]
+    pub patience: Patience,
     /// The version of Kubernetes.
     #[serde(default)]
     pub kubernetes: Option<String>,

@@ -15,6 +15,7 @@ use crate::component::{self, Component, IMAGE_ARCHIVE};
 use crate::error::{Context as _, LabError, Result};
 use crate::internal::{Phase, Request, Role};
 use crate::lab::{Lab, blocking};
+use crate::patience::{LOOK_AGAIN, Patience};
 use crate::progress::Progress;
 use crate::state::{Cni, Environment, LabSpec, LabState, ProcessIdentity};
 use crate::{address, apply, credentials, down, manifests, preflight};
@@ -39,6 +40,8 @@ pub struct UpOptions {
     pub cni: Option<Cni>,
     /// What the cluster is for (non-production).
     pub environment: Option<Environment>,
+    /// How much longer than usual it may take (what it was started with, or what the environment says).
+    pub patience: Option<Patience>,
 }
 
 /// The component that is not needed before the nodes have joined.
@@ -68,7 +71,8 @@ pub(crate) async fn up(lab: &Lab, options: UpOptions, progress: Arc<dyn Progress
         }
         None => start(&lab, &options, &progress).await?,
     };
-    complete(&lab, &spec, &progress).await
+    let patience = options.patience.unwrap_or(spec.patience);
+    complete(&lab, &spec, patience, &progress).await
 }
 
 /// What the lab is if it runs. One that failed to start does not count: it is started anew.
@@ -123,6 +127,10 @@ async fn start(lab: &Lab, options: &UpOptions, progress: &Arc<dyn Progress>) -> 
         .filter(|component| !component.optional && !component.directory(&lab.home).exists())
         .collect();
     let api_port = options.api_port.unwrap_or(0);
+    let patience = match options.patience {
+        Some(patience) => patience,
+        None => Patience::from_env()?.unwrap_or_default(),
+    };
 
     // What an earlier lab of this name left is removed first: it may be what is in the way.
     let cleaned = lab.clone();
@@ -150,13 +158,14 @@ async fn start(lab: &Lab, options: &UpOptions, progress: &Arc<dyn Progress>) -> 
         api_port,
         cni: options.cni.unwrap_or_default(),
         environment: options.environment.unwrap_or_default(),
+        patience,
         kubernetes: component::find("kubernetes").and_then(Component::version).map(ToOwned::to_owned),
         components: components(lab),
     };
     let (starting, wanted) = (lab.clone(), spec.clone());
     blocking(move || {
         spec_files(&starting, &wanted)?;
-        start_supervisor(&starting)
+        start_supervisor(&starting, patience)
     })
     .await?;
     Ok(spec)
@@ -177,7 +186,7 @@ fn spec_files(lab: &Lab, spec: &LabSpec) -> Result<()> {
     credentials::write_all(&lab.paths, spec)
 }
 
-fn start_supervisor(lab: &Lab) -> Result<()> {
+fn start_supervisor(lab: &Lab, patience: Patience) -> Result<()> {
     let log = lab.paths.log("supervisor");
     let open = || std::fs::File::options().create(true).append(true).open(&log);
     let what = || format!("opening {}", log.display());
@@ -190,7 +199,8 @@ fn start_supervisor(lab: &Lab) -> Result<()> {
         .stderr(errors)
         .spawn()
         .context(|| "starting the supervisor")?;
-    let deadline = std::time::Instant::now() + SUPERVISOR_START;
+    let limit = SUPERVISOR_START * patience;
+    let deadline = std::time::Instant::now() + limit;
     let outcome = loop {
         if LabState::read(&lab.paths)?.is_some_and(|state| state.init.is_some()) {
             break Ok(());
@@ -201,7 +211,7 @@ fn start_supervisor(lab: &Lab) -> Result<()> {
         if std::time::Instant::now() > deadline {
             break Err(LabError::Timeout {
                 what: "the start of the supervisor".into(),
-                limit: SUPERVISOR_START,
+                limit,
                 last_seen: tail(&log),
             });
         }
@@ -229,15 +239,17 @@ fn tail(log: &std::path::Path) -> String {
 }
 
 /// Waits until a started lab is whole. Does nothing twice: it can be called again after it was interrupted.
-async fn complete(lab: &Lab, spec: &LabSpec, progress: &Arc<dyn Progress>) -> Result<()> {
+async fn complete(lab: &Lab, spec: &LabSpec, patience: Patience, progress: &Arc<dyn Progress>) -> Result<()> {
     let state = LabState::read(&lab.paths)?.ok_or_else(|| LabError::NotRunning(lab.name().to_owned()))?;
     lab.publish(spec, &state)?;
     let marker = lab.paths.root().join(COMPLETE);
     // Which manifests are in force, if the lab was whole once.
     let applied = std::fs::read_to_string(&marker).ok();
     let current = manifests::fingerprint();
-    let (note, ()) =
-        tokio::try_join!(await_running(lab, &state), load_dns_image(lab, spec, progress, applied.is_some()))?;
+    let (note, ()) = tokio::try_join!(
+        await_running(lab, &state, patience),
+        load_dns_image(lab, spec, progress, applied.is_some())
+    )?;
     progress.done(START_STEP);
     if let Some(note) = note {
         progress.note(&note);
@@ -246,9 +258,9 @@ async fn complete(lab: &Lab, spec: &LabSpec, progress: &Arc<dyn Progress>) -> Re
     if applied.as_ref() != Some(&current) {
         progress.begin(PLATFORM, &[JOIN.into(), DNS.into()]);
         manifests::write_out(&lab.paths.manifests())?;
-        apply::apply_all(&client, &manifests::system()?).await?;
-        apply::apply_all(&client, &manifests::platform()?).await?;
-        apply::apply_all(&client, &manifests::environment(&spec.name, spec.environment)?).await?;
+        apply::apply_all(&client, &manifests::system()?, patience).await?;
+        apply::apply_all(&client, &manifests::platform()?, patience).await?;
+        apply::apply_all(&client, &manifests::environment(&spec.name, spec.environment)?, patience).await?;
         progress.done(PLATFORM);
     }
     if spec.cni == Cni::External {
@@ -256,19 +268,19 @@ async fn complete(lab: &Lab, spec: &LabSpec, progress: &Arc<dyn Progress>) -> Re
         return crate::paths::write(&marker, current);
     }
     progress.begin(JOIN, &[DNS.into()]);
-    await_nodes(&client, spec).await?;
+    await_nodes(&client, spec, patience).await?;
     progress.done(JOIN);
     progress.begin(DNS, &[]);
-    let asked = lab.clone();
+    let (asked, limit) = (lab.clone(), READY * patience);
     // The lab gives up first, so that its reason is heard.
-    blocking(move || asked.tell(&Request::AwaitDns { limit: READY }, READY + Duration::from_secs(10)))
-        .await?;
+    blocking(move || asked.tell(&Request::AwaitDns { limit }, limit + Duration::from_secs(10))).await?;
     progress.done(DNS);
     crate::paths::write(&marker, current)
 }
 
-async fn await_running(lab: &Lab, state: &LabState) -> Result<Option<String>> {
-    let deadline = Instant::now() + START;
+async fn await_running(lab: &Lab, state: &LabState, patience: Patience) -> Result<Option<String>> {
+    let limit = START * patience;
+    let deadline = Instant::now() + limit;
     loop {
         let last_seen;
         let asked = lab.clone();
@@ -309,9 +321,9 @@ async fn await_running(lab: &Lab, state: &LabState) -> Result<Option<String>> {
             ));
         }
         if Instant::now() > deadline {
-            return Err(LabError::Timeout { what: "the start of the lab".into(), limit: START, last_seen });
+            return Err(LabError::Timeout { what: "the start of the lab".into(), limit, last_seen });
         }
-        tokio::time::sleep(Duration::from_millis(50)).await;
+        tokio::time::sleep(LOOK_AGAIN * patience).await;
     }
 }
 
@@ -323,22 +335,23 @@ async fn load_dns_image(lab: &Lab, spec: &LabSpec, progress: &Arc<dyn Progress>,
         build(lab, component, progress).await?;
     }
     let archive = spec.component(LATER)?.join(IMAGE_ARCHIVE);
-    let deadline = Instant::now() + SUPERVISOR_START;
+    let deadline = Instant::now() + SUPERVISOR_START * spec.patience;
     loop {
         let (loading, archive) = (lab.clone(), archive.clone());
         match blocking(move || loading.load(&archive)).await {
             // The socket is not there in the lab's first moments.
             Err(LabError::Io { .. }) if Instant::now() < deadline => {
-                tokio::time::sleep(Duration::from_millis(50)).await;
+                tokio::time::sleep(LOOK_AGAIN * spec.patience).await;
             }
             outcome => return outcome,
         }
     }
 }
 
-async fn await_nodes(client: &kube::Client, spec: &LabSpec) -> Result<()> {
+async fn await_nodes(client: &kube::Client, spec: &LabSpec, patience: Patience) -> Result<()> {
+    let limit = READY * patience;
     let nodes: Api<Node> = Api::all(client.clone());
-    let deadline = Instant::now() + READY;
+    let deadline = Instant::now() + limit;
     loop {
         let last_seen = match nodes.list(&ListParams::default()).await {
             Ok(list) => {
@@ -358,9 +371,9 @@ async fn await_nodes(client: &kube::Client, spec: &LabSpec) -> Result<()> {
             Err(error) => error.to_string(),
         };
         if Instant::now() > deadline {
-            return Err(LabError::Timeout { what: "all nodes Ready".into(), limit: READY, last_seen });
+            return Err(LabError::Timeout { what: "all nodes Ready".into(), limit, last_seen });
         }
-        tokio::time::sleep(Duration::from_millis(100)).await;
+        tokio::time::sleep(LOOK_AGAIN * 2 * patience).await;
     }
 }
 

@@ -45,6 +45,31 @@ impl Catalog {
         Ok(Plan { selection: selection.clone(), scenarios })
     }
 
+    /// The checks of a suite that stands for somebody else's catalogue, each with its scenarios, in the order of the
+    /// suite; an outline's rows that are all meant are one entry.
+    pub fn checks(&self, suite: &SuiteEntry) -> Result<Vec<(String, Vec<String>)>, SelectError> {
+        let mut checks: Vec<(String, Vec<String>)> = Vec::new();
+        for selector in &suite.suite.spec.include {
+            let Some(check) = &selector.check else { continue };
+            let criteria = criteria(self, selector)?;
+            let meant = |scenario: &&super::Scenario| criteria.matches(scenario);
+            let mut names: Vec<String> = Vec::new();
+            for scenario in self.scenarios().filter(meant) {
+                let whole =
+                    self.scenarios().filter(|other| other.outline == scenario.outline).all(|row| meant(&row));
+                let name = if whole { &scenario.outline.0 } else { &scenario.planned.id.0 };
+                if !names.contains(name) {
+                    names.push(name.clone());
+                }
+            }
+            match checks.iter_mut().find(|(known, _)| known == check) {
+                Some((_, known)) => known.extend(names),
+                None => checks.push((check.clone(), names)),
+            }
+        }
+        Ok(checks)
+    }
+
     /// A suite by its name.
     pub fn suite(&self, name: &str) -> Result<&SuiteEntry, SelectError> {
         self.suites().iter().find(|entry| entry.suite.metadata.name == name).ok_or_else(|| {

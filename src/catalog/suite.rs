@@ -65,6 +65,10 @@ pub struct SuiteSpec {
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Selector {
+    /// What these scenarios stand for in a catalogue of somebody else's: `MTB-PL1-CC-TI-1 Block modification of resource
+    /// quotas`.
+    #[serde(default)]
+    pub check: Option<String>,
     /// A tag expression: `@must and not @slow`.
     #[serde(default)]
     #[schemars(with = "Option<String>")]

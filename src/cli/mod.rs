@@ -13,6 +13,7 @@ mod place;
 mod recorded;
 mod reference;
 mod settings;
+mod soundness;
 mod terminal;
 mod topics;
 

@@ -10,7 +10,7 @@ use super::place;
 use super::settings::Setting;
 use crate::catalog::Requirements;
 use crate::evidence::{self, Bundle, EvidenceError, Journal, ReadJournal};
-use crate::report::{Model, RequirementInfo};
+use crate::report::{GivenGrade, Model, RequirementInfo};
 
 /// The file that holds a run's evidence.
 pub(super) fn find(typed: Option<&Path>, reports_dir: &Setting<Option<PathBuf>>) -> Result<PathBuf, Failure> {
@@ -93,4 +93,13 @@ pub(super) fn unreadable(error: EvidenceError) -> Failure {
         Some(hint) => sentence.hint(hint).into(),
         None => sentence.into(),
     }
+}
+
+/// Reads a grade.
+pub(super) fn grade(file: &Path) -> Result<GivenGrade, Failure> {
+    let cannot = || format!("cannot read the grade in {}", file.display());
+    let bytes = std::fs::read(file).map_err(|error| Failure::usage(cannot()).because(error))?;
+    Ok(GivenGrade::read(&bytes).map_err(|error| {
+        Failure::usage(cannot()).because(error).hint("`plimsoll sabotage run --results FILE` writes one")
+    })?)
 }

@@ -22,6 +22,7 @@ pub fn reference() -> Result<Vec<(String, String)>, Failure> {
     let mut files = vec![
         ("docs/reference/commands.md".to_owned(), commands()),
         ("docs/reference/requirements.md".to_owned(), requirements()?),
+        ("docs/reference/suites.md".to_owned(), suites()?),
         ("docs/reference/words.md".to_owned(), words()?),
     ];
     for what in SchemaWhat::ALL {
@@ -101,6 +102,32 @@ fn requirements() -> Result<String, Failure> {
             cell(&requirement.promise),
             cell(&controls.join(", "))
         );
+    }
+    Ok(text)
+}
+
+/// The suites, and what those that stand for somebody else's catalogue have for each of its checks.
+fn suites() -> Result<String, Failure> {
+    let catalog = catalog::load(&[])?;
+    let mut text = format!(
+        "{HEAD}# Suites\n\nA suite is data (`scenarios/suites/`): a selection with a name. `plimsoll plan --suite NAME` \
+         lists what it selects.\n"
+    );
+    for entry in catalog.suites() {
+        let metadata = &entry.suite.metadata;
+        let _ =
+            write!(text, "\n## `{}`\n\n{}.\n", metadata.name, metadata.title.as_deref().unwrap_or_default());
+        let checks = catalog
+            .checks(entry)
+            .map_err(|error| Failure::usage("a suite names what there is not").because(error))?;
+        if checks.is_empty() {
+            continue;
+        }
+        let _ = write!(text, "\n| check | scenarios |\n|---|---|\n");
+        for (check, scenarios) in checks {
+            let list: Vec<_> = scenarios.iter().map(|id| format!("`{id}`")).collect();
+            let _ = writeln!(text, "| {} | {} |", cell(&check), list.join("<br>"));
+        }
     }
     Ok(text)
 }

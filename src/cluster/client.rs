@@ -6,13 +6,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures::TryFutureExt as _;
-use http::header::AUTHORIZATION;
 use http::{HeaderName, HeaderValue, Request};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Node;
 use kube::api::ListParams;
 use kube::client::{Body, ClientBuilder};
-use kube::config::AuthInfo;
 use kube::discovery::Discovery;
 use kube::{Api, Client, Config};
 use thiserror::Error;
@@ -21,7 +19,6 @@ use tower::BoxError;
 
 use super::{ClusterError, Provider, api_error};
 use crate::profile::Impersonation;
-use crate::services::oidc::Token;
 
 /// The API server did not begin to answer in time.
 #[derive(Debug, Error)]
@@ -42,7 +39,7 @@ struct Inner {
     client: Client,
     /// Without them, so that such answers are seen as they are.
     raw: Client,
-    /// Without retries and without credentials.
+    /// As `raw`, without any credentials.
     nobody: Client,
     /// The kubeconfig's files, for commands of the platform; empty where there is none.
     kubeconfig: String,
@@ -120,18 +117,19 @@ impl Cluster {
             HeaderName::from_static("user-agent"),
             HeaderValue::from_static(concat!("plimsoll/", env!("CARGO_PKG_VERSION"))),
         ));
-        let build = |config: &Config, retry: bool| {
+        let build = |retry: bool, login: bool| {
             let mut config = config.clone();
             config.default_retry = retry;
+            if !login {
+                config.auth_info = kube::config::AuthInfo::default();
+            }
             let place = || format!("of the context `{context}`");
             ClientBuilder::try_from(config)
                 .map(|builder| with_timeout(builder.build(), request_timeout))
                 .map_err(|error| ClusterError::Kubeconfig { place: place(), source: Box::new(error) })
         };
-        let (client, raw) = (build(&config, true)?, build(&config, false)?);
+        let (client, raw, nobody) = (build(true, true)?, build(false, true)?, build(false, false)?);
         let acting_as = config.auth_info.impersonate.clone();
-        config.auth_info = AuthInfo::default();
-        let nobody = build(&config, false)?;
         let inner = Inner {
             provider,
             context,
@@ -176,6 +174,29 @@ impl Cluster {
         self.inner.raw.clone()
     }
 
+    /// A client without credentials and without retries: what anybody can send who reaches the API server.
+    pub fn nobody(&self) -> Client {
+        self.inner.nobody.clone()
+    }
+
+    /// A client without retries that logs in by a token.
+    pub fn bearer(&self, token: &str) -> Result<Client, ClusterError> {
+        let mut header =
+            HeaderValue::from_str(&format!("Bearer {token}")).map_err(|_| ClusterError::Api {
+                doing: "log in by a token".to_owned(),
+                code: 0,
+                message: "the token has signs that no HTTP header can carry".to_owned(),
+            })?;
+        header.set_sensitive(true);
+        let base = self.nobody();
+        let service = tower::service_fn(move |mut request: Request<Body>| {
+            let base = base.clone();
+            request.headers_mut().insert(http::header::AUTHORIZATION, header.clone());
+            async move { base.send(request).map_err(BoxError::from).await }
+        });
+        Ok(Client::new(service, "default"))
+    }
+
     /// A client without retries that acts as somebody else. It shares connections and credentials with
     /// [`Cluster::raw`], so that hundreds of identities cost nothing.
     pub fn impersonate(&self, who: &Impersonation) -> Result<Client, ClusterError> {
@@ -203,22 +224,6 @@ impl Cluster {
             for group in &groups {
                 request.headers_mut().append("impersonate-group", group.clone());
             }
-            async move { base.send(request).map_err(BoxError::from).await }
-        });
-        Ok(Client::new(service, "default"))
-    }
-
-    /// A client without retries and with no credentials but this token.
-    pub fn bearer(&self, token: &Token) -> Result<Client, ClusterError> {
-        let mut header = HeaderValue::from_str(&format!("Bearer {}", token.expose())).map_err(|_| {
-            let message = "it has signs that no HTTP header can carry".to_owned();
-            ClusterError::Api { doing: "present a token".to_owned(), code: 0, message }
-        })?;
-        header.set_sensitive(true);
-        let base = self.inner.nobody.clone();
-        let service = tower::service_fn(move |mut request: Request<Body>| {
-            let base = base.clone();
-            request.headers_mut().insert(AUTHORIZATION, header.clone());
             async move { base.send(request).map_err(BoxError::from).await }
         });
         Ok(Client::new(service, "default"))

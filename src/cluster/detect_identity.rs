@@ -23,7 +23,7 @@ pub(super) async fn oidc(cluster: &Cluster, profile: &LoadedPlatform) -> Result<
         Ok(token) => token,
         Err(error) => return Ok((None, format!("no token could be had: {error}"))),
     };
-    let reviews: Api<SelfSubjectReview> = Api::all(cluster.bearer(&token)?);
+    let reviews: Api<SelfSubjectReview> = Api::all(cluster.bearer(token.expose())?);
     let answer = reviews.create(&PostParams::default(), &SelfSubjectReview::default()).await;
     let tried = verdict(&answer);
     let issuer = &provider.promise().issuer;

@@ -16,7 +16,9 @@ mod objects;
 mod peers;
 mod pods;
 mod provider;
+mod rbac;
 mod rights;
+mod silent;
 mod sweep;
 mod target;
 mod wait;
@@ -36,7 +38,9 @@ pub use objects::{dynamic, reference};
 pub use peers::{PeerClusters, PeerConnection};
 pub use pods::{explain as explain_pod, is_ready as pod_is_ready};
 pub use provider::{ImageDelivery, Kind, Provider};
+pub use rbac::rbac;
 pub use rights::{RightsCheck, check as check_rights, cluster_role, suites as suites_with_rights};
+pub use silent::silent_apis;
 pub use sweep::{
     Leftover, Selection as SweepSelection, Sweep, find as find_leftovers, remove as remove_leftovers,
 };

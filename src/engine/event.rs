@@ -206,7 +206,7 @@ pub enum Event {
         /// Milliseconds from the first request to usable.
         took_ms: u64,
     },
-    /// A tenant is gone (or could not be removed: then a [`Event::Leftover`] follows).
+    /// A tenant is gone. What could not be removed is a [`Event::Leftover`] at the end of the run.
     TenantRemoved {
         /// Its name.
         name: String,

@@ -1,16 +1,20 @@
 //! Rights as the cluster tells them: every verb on every resource that it serves, asked one by one.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use futures::{StreamExt, TryStreamExt, stream};
 use k8s_openapi::api::authorization::v1::{
     ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec, SelfSubjectRulesReview,
     SelfSubjectRulesReviewSpec,
 };
-use kube::{Api, Client, api::PostParams, core::discovery::v2::APIGroupDiscoveryList};
+use kube::{
+    Api, Client,
+    api::PostParams,
+    core::discovery::v2::{APIGroupDiscoveryList, GroupVersionKind},
+};
 
 use crate::{
-    oracle::{AccessRow, AccessScope},
+    oracle::{AccessRow, AccessScope, Rbac},
     profile::Rule,
 };
 
@@ -29,6 +33,8 @@ pub struct Served {
     pub namespaced: bool,
     /// A version that serves it.
     pub version: String,
+    /// The kind of what is sent there.
+    pub kind: String,
     /// What can be done with it.
     pub verbs: BTreeSet<String>,
 }
@@ -58,21 +64,23 @@ fn from_discovery(list: APIGroupDiscoveryList) -> Vec<Served> {
             for resource in version.resources {
                 let Some(plural) = resource.resource else { continue };
                 let namespaced = resource.scope.as_deref() == Some("Namespaced");
-                let one = |resource: String, verbs: Vec<String>| Served {
+                let kind = |kind: Option<GroupVersionKind>| kind.and_then(|it| it.kind).unwrap_or_default();
+                let one = |resource: String, kind: String, verbs: Vec<String>| Served {
                     group: name.clone(),
                     resource,
                     namespaced,
                     version: served_version.clone(),
+                    kind,
                     verbs: verbs.into_iter().collect(),
                 };
                 for sub in resource.subresources {
                     if let Some(sub_name) = sub.subresource {
-                        found.push(one(format!("{plural}/{sub_name}"), sub.verbs));
+                        found.push(one(format!("{plural}/{sub_name}"), kind(sub.response_kind), sub.verbs));
                     }
                 }
                 // A resource that has nothing but subresources is listed without verbs.
                 if !resource.verbs.is_empty() {
-                    found.push(one(plural, resource.verbs));
+                    found.push(one(plural, kind(resource.response_kind), resource.verbs));
                 }
             }
         }
@@ -93,44 +101,66 @@ pub struct Question {
 /// Rights that no discovery lists, since they are verbs of authorization itself, not of a request: whoever holds one
 /// of them holds the rights of others. Group, resource, whether it lives in namespaces, verbs.
 /// See <https://kubernetes.io/docs/concepts/security/rbac-good-practices/>.
-const AUTHORIZATION_VERBS: [(&str, &str, bool, &[&str]); 8] = [
+const AUTHORIZATION_VERBS: [(&str, &str, bool, &[&str]); 11] = [
+    // Constrained impersonation asks these of a group of its own.
+    ("authentication.k8s.io", "groups", false, &["impersonate:user-info"]),
+    ("authentication.k8s.io", "serviceaccounts", true, &["impersonate:serviceaccount"]),
+    ("authentication.k8s.io", "users", false, &["impersonate:user-info"]),
     ("", "groups", false, &["impersonate"]),
     ("", "serviceaccounts", true, &["impersonate"]),
     ("", "users", false, &["impersonate"]),
-    ("authentication.k8s.io", "uids", false, &["impersonate"]),
-    ("authentication.k8s.io", "userextras", false, &["impersonate"]),
+    ("authentication.k8s.io", "uids", false, &["impersonate", "impersonate:user-info"]),
+    ("authentication.k8s.io", "userextras", false, &["impersonate", "impersonate:user-info"]),
     ("certificates.k8s.io", "signers", false, &["approve", "attest", "sign"]),
     ("rbac.authorization.k8s.io", "clusterroles", false, &["bind", "escalate"]),
     ("rbac.authorization.k8s.io", "roles", true, &["bind", "escalate"]),
 ];
 
-/// What is served, with the verbs of authorization: resources that exist for these alone included.
-fn grantable(served: &[Served]) -> Vec<Served> {
-    let mut all = served.to_vec();
-    for (group, resource, namespaced, verbs) in AUTHORIZATION_VERBS {
-        let verbs = verbs.iter().map(|verb| (*verb).to_owned());
-        match all.iter_mut().find(|one| one.group == group && one.resource == resource) {
-            Some(known) => known.verbs.extend(verbs),
-            None => all.push(Served {
+/// What is served, with the verbs of authorization, and with whatever some role of the cluster grants: a policy may ask
+/// the authorizer about verbs and resources that nobody serves.
+fn grantable(served: &[Served], rbac: &Rbac) -> Vec<Served> {
+    let mut all: BTreeMap<(String, String), Served> =
+        served.iter().map(|one| ((one.group.clone(), one.resource.clone()), one.clone())).collect();
+    let mut add = |group: &str, resource: &str, namespaced: bool, verb: &str| {
+        all.entry((group.to_owned(), resource.to_owned()))
+            .or_insert_with(|| Served {
                 group: group.to_owned(),
                 resource: resource.to_owned(),
                 namespaced,
                 version: String::new(),
-                verbs: verbs.collect(),
-            }),
+                kind: String::new(),
+                verbs: BTreeSet::new(),
+            })
+            .verbs
+            .insert(verb.to_owned());
+    };
+    for (group, resource, namespaced, verbs) in AUTHORIZATION_VERBS {
+        for verb in verbs {
+            add(group, resource, namespaced, verb);
         }
     }
-    all
+    for rule in rbac.roles.iter().flat_map(|role| &role.rules) {
+        // A star is no word: what it grants is asked about where the thing itself is known.
+        for group in rule.groups.iter().filter(|word| *word != "*") {
+            for resource in rule.resources.iter().filter(|word| !word.contains('*')) {
+                for verb in rule.verbs.iter().filter(|word| *word != "*") {
+                    add(group, resource, true, verb);
+                }
+            }
+        }
+    }
+    all.into_values().collect()
 }
 
-/// Every question about these resources, and about the rights over rights: in the own namespace, in the other one, and on the cluster. A namespace is
-/// cluster-scoped, and yet rights to it are given inside it, so it is asked about everywhere.
+/// Every question about these resources, about the rights over rights, and about whatever some role grants: in the own
+/// namespace, in the other one, and on the cluster. A namespace is cluster-scoped, and yet rights to it are given inside
+/// it, so it is asked about everywhere.
 ///
 /// `*` is asked as a verb too: only a rule that grants every verb, those that nobody has thought of yet included,
 /// allows it.
-pub fn questions(served: &[Served], own: &str, other: &str) -> Vec<Question> {
+pub fn questions(served: &[Served], rbac: &Rbac, own: &str, other: &str) -> Vec<Question> {
     let mut all = Vec::new();
-    for one in &grantable(served) {
+    for one in &grantable(served, rbac) {
         let is_namespace = one.group.is_empty() && one.resource.split('/').next() == Some("namespaces");
         for scope in AccessScope::ALL {
             let namespace = match scope {
@@ -254,6 +284,7 @@ pub async fn listed_rules(client: &Client, namespace: &str) -> kube::Result<List
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::oracle::{RbacRole, RbacRule};
 
     fn discovery() -> APIGroupDiscoveryList {
         serde_json::from_value(serde_json::json!({"items": [
@@ -276,7 +307,7 @@ mod tests {
 
     #[test]
     fn rights_over_rights_are_asked_about_though_nothing_serves_them() {
-        let all = questions(&from_discovery(discovery()), "a", "b");
+        let all = questions(&from_discovery(discovery()), &Rbac::default(), "a", "b");
         let asked = |resource: &str, verb: &str| {
             all.iter()
                 .filter(|one| one.resource == resource && one.verb == verb)
@@ -290,8 +321,25 @@ mod tests {
     }
 
     #[test]
+    fn what_some_role_grants_is_asked_about_though_nothing_serves_it() {
+        let words = |list: &[&str]| list.iter().map(ToString::to_string).collect::<Vec<String>>();
+        let rule = RbacRule {
+            groups: words(&["platform.example.com", "*"]),
+            resources: words(&["guardrails", "*"]),
+            verbs: words(&["bypass", "*"]),
+            ..RbacRule::default()
+        };
+        let role = RbacRole { rules: vec![rule], ..RbacRole::default() };
+        let rbac = Rbac { roles: vec![role], bindings: Vec::new() };
+        let all = questions(&from_discovery(discovery()), &rbac, "a", "b");
+        let asked = all.iter().filter(|one| one.resource == "guardrails" && one.verb == "bypass");
+        assert_eq!(asked.map(|one| one.scope).collect::<Vec<_>>(), AccessScope::ALL);
+        assert!(all.iter().all(|one| one.resource != "*" && one.group != "*"));
+    }
+
+    #[test]
     fn each_resource_is_asked_about_where_it_can_be_granted() {
-        let all = questions(&from_discovery(discovery()), "a", "b");
+        let all = questions(&from_discovery(discovery()), &Rbac::default(), "a", "b");
         let count = |resource: &str| all.iter().filter(|one| one.resource == resource).count();
         // Verbs and `*`, times three scopes or one.
         assert_eq!([count("pods"), count("pods/exec"), count("namespaces"), count("nodes")], [9, 6, 6, 2]);

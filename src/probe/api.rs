@@ -45,12 +45,14 @@ pub fn authorization<T>(result: &Result<T, kube::Error>, user: Option<&str>) -> 
         // Admission, validation and storage come after authorization.
         Verdict::AdmissionDenied { .. } | Verdict::QuotaExceeded { .. } => Verdict::Open,
         Verdict::ProbeError { reason } => {
-            let reached_storage = match status.code {
+            // The authorizer is asked before anybody looks at what the request says.
+            let passed = match status.code {
+                400 | 405 | 415 => is_of_kubernetes(status),
                 409 | 422 => true,
                 404 => names_an_object(status),
                 _ => false,
             };
-            if reached_storage { Verdict::Open } else { Verdict::ProbeError { reason } }
+            if passed { Verdict::Open } else { Verdict::ProbeError { reason } }
         }
         other => other,
     }
@@ -188,6 +190,11 @@ fn authorizer_reason(why: &str) -> Option<String> {
             why.split_once(" path \"").and_then(|(_, rest)| rest.split_once('"')).map(|(_, rest)| rest)
         })?;
     after_scope.strip_prefix(": ").map(str::to_owned)
+}
+
+/// An answer of the API server, rather than of something on the way to it.
+fn is_of_kubernetes(status: &Status) -> bool {
+    matches!(status.reason.as_str(), "BadRequest" | "MethodNotAllowed" | "UnsupportedMediaType")
 }
 
 /// A 404 of an object that does not exist, rather than of a resource that nobody serves.
@@ -401,6 +408,10 @@ terminating: PROBE_ERROR / PROBE_ERROR (configmaps "c" is forbidden: unable to c
         assert!(matches!(verdict(&api(missing)), Verdict::ProbeError { .. }));
         let unserved = status(404, "NotFound", "the server could not find the requested resource", json!({}));
         assert!(matches!(authorization(&api(unserved), None), Verdict::ProbeError { .. }));
+        let asleep = status(400, "BadRequest", "pod web does not have a host assigned", Value::Null);
+        assert_eq!(authorization(&api(asleep), None), Verdict::Open);
+        let proxy = status(400, "Failed to parse error data", "<html>400</html>", Value::Null);
+        assert!(matches!(authorization(&api(proxy), None), Verdict::ProbeError { .. }));
         assert_eq!(authorization(&Ok(()), None), Verdict::Open);
     }
 

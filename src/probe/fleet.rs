@@ -1,6 +1,7 @@
 //! Many agents at once.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -106,7 +107,7 @@ impl Fleet {
             .into_iter()
             .map(|((row, column), (index, told))| {
                 let source = plan.sources.get(row).map(|source| source.agent.as_str()).unwrap_or_default();
-                let address = addresses.get(source).map(String::as_str).unwrap_or_default();
+                let address = addresses.get(source).copied();
                 let expect =
                     plan.targets.get(column).map(|target| target.expect.as_slice()).unwrap_or_default();
                 ((row, column), cell(index, told, address, expect, &ledgers))
@@ -180,13 +181,14 @@ impl Fleet {
     }
 
     /// The sources' own addresses: half-open connections are told apart by them.
-    async fn addresses(&self, plan: &MatrixPlan) -> BTreeMap<String, String> {
+    async fn addresses(&self, plan: &MatrixPlan) -> BTreeMap<String, IpAddr> {
         let mut addresses = BTreeMap::new();
         for source in &plan.sources {
             if let Some(agent) = self.agent(&source.agent)
                 && let Ok(identity) = agent.identity().await
+                && let Ok(address) = identity.address.parse()
             {
-                addresses.insert(source.agent.clone(), identity.address);
+                addresses.insert(source.agent.clone(), address);
             }
         }
         addresses
@@ -240,11 +242,33 @@ async fn ledger(agent: &AgentStream, round: Round, began: Moment) -> Result<Ledg
     }
 }
 
+/// Whose the half-open connections of a server are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Whose {
+    Ours,
+    /// One comes from a port of ours, and nobody knows from which address we come: in that family, or at all.
+    Perhaps(u16),
+    Others,
+}
+
+fn whose_half_open(half_open: &[HalfOpen], address: Option<IpAddr>, ports: &[u16]) -> Whose {
+    let mut whose = Whose::Others;
+    for peer in half_open.iter().map(|it| it.peer).filter(|peer| ports.contains(&peer.port())) {
+        let ip = peer.ip().to_canonical();
+        match address {
+            Some(address) if address == ip => return Whose::Ours,
+            Some(address) if address.is_ipv4() == ip.is_ipv4() => {}
+            _ => whose = Whose::Perhaps(peer.port()),
+        }
+    }
+    whose
+}
+
 /// Puts both ends of one probe together. An end that cannot be asked, or that has forgotten, leaves the probe unjudged.
 fn cell(
     index: u32,
     told: Result<Outcome, String>,
-    address: &str,
+    address: Option<IpAddr>,
     expect: &[String],
     ledgers: &BTreeMap<String, Result<Ledger, String>>,
 ) -> Cell {
@@ -266,12 +290,18 @@ fn cell(
                         server = OtherEnd::Arrived { at: name.clone(), arrival: arrival.clone() };
                         break;
                     }
-                    let ours = |it: &&HalfOpen| {
-                        it.peer.ip().to_string() == address && outcome.ports.contains(&it.peer.port())
-                    };
-                    if ledger.half_open.iter().any(|it| ours(&it)) {
-                        server = OtherEnd::HalfOpen { at: name.clone() };
-                        break;
+                    match whose_half_open(&ledger.half_open, address, &outcome.ports) {
+                        Whose::Ours => {
+                            server = OtherEnd::HalfOpen { at: name.clone() };
+                            break;
+                        }
+                        Whose::Perhaps(port) => {
+                            unknown = Some(format!(
+                                "a connection from port {port} is half open at {name}, and the address of its source \
+                                 is not known"
+                            ));
+                        }
+                        Whose::Others => {}
                     }
                     if !ledger.complete {
                         unknown = Some(format!("too much arrived at {name} for it to remember"));
@@ -288,4 +318,25 @@ fn cell(
         (_, Some(why)) => Verdict::probe_error(format!("the other end could not tell: {why}")),
     };
     Cell { verdict, client: Some(outcome), server }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A connection whose answer was lost shows that the way there is open: it counts also where nobody can say whose
+    /// it is, and then against any verdict.
+    #[test]
+    fn a_half_open_connection_of_unknown_source_leaves_nothing_told() {
+        let half_open = |peer: &str| vec![HalfOpen { port: 8080, peer: peer.parse().unwrap() }];
+        let whose = |peer, address: Option<&str>| {
+            whose_half_open(&half_open(peer), address.map(|it| it.parse().unwrap()), &[40_001])
+        };
+        assert_eq!(whose("10.0.0.1:40001", Some("10.0.0.1")), Whose::Ours);
+        assert_eq!(whose("[::ffff:10.0.0.1]:40001", Some("10.0.0.1")), Whose::Ours);
+        assert_eq!(whose("10.0.0.2:40001", Some("10.0.0.1")), Whose::Others);
+        assert_eq!(whose("10.0.0.1:40002", None), Whose::Others);
+        assert_eq!(whose("10.0.0.1:40001", None), Whose::Perhaps(40_001));
+        assert_eq!(whose("[fd00::1]:40001", Some("10.0.0.1")), Whose::Perhaps(40_001));
+    }
 }

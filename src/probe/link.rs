@@ -286,6 +286,7 @@ const fn subject(reply: &Reply) -> Option<u32> {
         | Reply::Hails { id, .. }
         | Reply::Done { id, .. }
         | Reply::Arrivals { id, .. }
+        | Reply::Found { id, .. }
         | Reply::Pong { id, .. } => Some(*id),
         Reply::Error { id, .. } => *id,
     }

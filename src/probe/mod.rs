@@ -7,6 +7,7 @@ pub mod access;
 pub mod api;
 mod attempt;
 mod denial;
+mod files;
 mod fleet;
 mod holding;
 pub mod image;
@@ -17,6 +18,7 @@ mod pod;
 mod shared;
 mod show;
 mod stream;
+pub mod urls;
 mod verdict;
 mod watching;
 

@@ -86,6 +86,15 @@ pub enum Forbidder {
         /// The proxy's name.
         name: String,
     },
+    /// A controller that was to carry out what the API server had admitted, and has not: it has shown that it had
+    /// got that far.
+    Controller {
+        /// What it is called.
+        name: String,
+        /// What it said, if anything.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+    },
     /// A refusal whose author could not be told.
     Unknown {
         /// The message as received.
@@ -317,6 +326,8 @@ impl fmt::Display for Forbidder {
             Self::Authorizer { reason: Some(reason) } => write!(f, "the authorizer: {reason}"),
             Self::RbacEscalation => f.write_str("RBAC's escalation guard"),
             Self::Proxy { name } => write!(f, "proxy {name}"),
+            Self::Controller { name, reason: None } => write!(f, "controller {name}"),
+            Self::Controller { name, reason: Some(reason) } => write!(f, "controller {name}: {reason}"),
             Self::Unknown { message } => write!(f, "an unknown party: {message}"),
         }
     }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::diagnostic::did_you_mean;
-use super::{Capability, Environment, Identity, Onboarding, Platform, Rule, Spec};
+use super::{Capability, Environment, Identity, Onboarding, Platform, Rule, Spec, SubjectKind};
 
 /// One thing that is wrong, at a path of the profile.
 #[derive(Debug)]
@@ -17,7 +17,7 @@ pub(super) struct Finding {
 const PLACEHOLDERS: [&str; 3] = ["tenant", "name", "run"];
 
 /// The verbs that the API server knows, with the special ones of RBAC.
-const VERBS: [&str; 13] = [
+const VERBS: [&str; 16] = [
     "*",
     "get",
     "list",
@@ -27,9 +27,12 @@ const VERBS: [&str; 13] = [
     "patch",
     "delete",
     "deletecollection",
+    "approve",
+    "attest",
     "bind",
     "escalate",
     "impersonate",
+    "sign",
     "use",
 ];
 
@@ -42,6 +45,7 @@ pub(super) fn findings(platform: &Platform) -> Vec<Finding> {
     all.tenancy(&platform.spec);
     all.promises(&platform.spec);
     all.rights(&platform.spec);
+    all.access(&platform.spec);
     all.deadlines(&platform.spec);
     all.identity_provider(&platform.spec);
     all.waivers(&platform.spec);
@@ -305,7 +309,11 @@ impl Findings {
 
     fn rights(&mut self, spec: &Spec) {
         let Some(rights) = &spec.rights else { return };
-        for (role, rights) in [("admin", Some(&rights.admin)), ("viewer", rights.viewer.as_ref())] {
+        for (role, rights) in [
+            ("admin", Some(&rights.admin)),
+            ("viewer", rights.viewer.as_ref()),
+            ("workload", rights.workload.as_ref()),
+        ] {
             let Some(rights) = rights else { continue };
             for (scope, rules) in
                 [("own", &rights.own), ("other", &rights.other), ("cluster", &rights.cluster)]
@@ -336,6 +344,50 @@ impl Findings {
         }
     }
 
+    fn access(&mut self, spec: &Spec) {
+        for (index, holder) in spec.cluster_admins.iter().flatten().enumerate() {
+            let path = format!("spec.clusterAdmins[{index}]");
+            if holder.why.trim().is_empty() {
+                self.add(format!("{path}.why"), "the reason is empty");
+            }
+            if holder.powers.as_ref().is_some_and(BTreeSet::is_empty) {
+                self.add(format!("{path}.powers"), "`powers` is empty, so this declares nothing");
+            }
+            if !holder.name.is_empty() && holder.name.chars().all(|sign| matches!(sign, '*' | '?' | '/')) {
+                self.add(format!("{path}.name"), "this would declare everybody");
+            }
+            match (holder.kind, holder.name.split_once('/')) {
+                (SubjectKind::ServiceAccount, Some((namespace, name)))
+                    if !namespace.is_empty() && !name.is_empty() => {}
+                (SubjectKind::ServiceAccount, _) => self.add_with_help(
+                    format!("{path}.name"),
+                    format!("`{}` is no service account", holder.name),
+                    Some("write it like `kube-system/replicaset-controller`".to_owned()),
+                ),
+                _ if holder.name.trim().is_empty() => {
+                    self.add(format!("{path}.name"), "the name is empty");
+                }
+                _ => {}
+            }
+        }
+        let Some(anonymous) = &spec.anonymous else { return };
+        for (index, url) in anonymous.paths.iter().enumerate() {
+            if !url.starts_with('/') {
+                let path = format!("spec.anonymous.paths[{index}]");
+                self.add_with_help(
+                    path,
+                    format!("`{url}` is no path"),
+                    Some("it begins with `/`".to_owned()),
+                );
+            }
+        }
+        for (index, role) in anonymous.roles.iter().enumerate() {
+            for (inner, rule) in role.rules.iter().enumerate() {
+                self.rule(&format!("spec.anonymous.roles[{index}].rules[{inner}]"), rule);
+            }
+        }
+    }
+
     fn deadlines(&mut self, spec: &Spec) {
         let d = &spec.deadlines;
         for (name, value) in [
@@ -346,6 +398,7 @@ impl Findings {
             ("policyConvergence", d.policy_convergence),
             ("rightsConvergence", d.rights_convergence),
             ("quotaSettled", d.quota_settled),
+            ("volumeSettled", d.volume_settled),
             ("scenario", d.scenario),
             ("run", d.run),
             ("teardown", d.teardown),

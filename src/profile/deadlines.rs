@@ -38,6 +38,8 @@ deadlines! {
     rights_convergence = 15,
     /// The counters of a quota, from a change to the exact value (30s).
     quota_settled = 30,
+    /// A volume, from its claim's being made to bound, or from its claim's deletion to gone (60s).
+    volume_settled = 60,
     /// One scenario, unless its tag says otherwise (120s).
     scenario = 120,
     /// The whole run; what has not started by then is `not-run` (1h).
@@ -50,9 +52,15 @@ deadlines! {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Bounds {
+    /// Median of onboarding a tenant, its workload not included.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub onboarding_p50: Option<Timespan>,
     /// 99th percentile of onboarding a tenant, its workload not included.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub onboarding_p99: Option<Timespan>,
+    /// Median of removing one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub offboarding_p50: Option<Timespan>,
     /// 99th percentile of removing one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub offboarding_p99: Option<Timespan>,

@@ -1,5 +1,6 @@
 //! The Platform profile: what a platform promises and where its parts answer.
 
+mod access;
 mod capability;
 mod check;
 mod check_identity;
@@ -7,11 +8,14 @@ mod deadlines;
 mod diagnostic;
 mod glob;
 mod identity;
+mod images;
 mod isolation;
 mod load;
 mod locate;
 mod promises;
 mod schema;
+mod services;
+mod storage;
 mod tenancy;
 mod timespan;
 mod types;
@@ -20,6 +24,7 @@ mod waiver;
 #[cfg(test)]
 mod tests;
 
+pub use access::{Anonymous, AnonymousRole, ClusterAdmin, Power, SubjectKind};
 pub use capability::Capability;
 pub use deadlines::{Bounds, Deadlines};
 pub use diagnostic::{ProfileError, ProfileProblem};
@@ -28,6 +33,7 @@ pub use identity::{
     AuditPromise, ClaimMapping, ClaimMappings, IdentityPromise, KeyRotation, Oidc, PeerCluster, ProgramCall,
     RoleGroups,
 };
+pub use images::Images;
 pub use isolation::{OpenConnections, SystemNamespaces};
 pub use load::{LAB_PROFILE, LoadedPlatform, load, load_lab, load_str};
 pub use promises::{
@@ -35,6 +41,8 @@ pub use promises::{
     PodSecurityLevel, QuotaPromise, Resources, Rights, RoleRights, Rule,
 };
 pub use schema::{EDITOR_HEADER, schema};
+pub use services::{Permission, Services};
+pub use storage::{Reclaim, Storage};
 pub use tenancy::{
     CommandAdapter, ExistingAdapter, ExistingTenant, Identities, Identity, Impersonation, KubeconfigIdentity,
     ManifestsAdapter, Onboarding, OwnerLabel, Tenancy,

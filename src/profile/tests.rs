@@ -32,6 +32,8 @@ fn the_example_shows_every_default() {
     let spec = example().platform.spec;
     assert_eq!(spec.deadlines, Deadlines::default());
     assert_eq!(spec.network, Network::default());
+    assert_eq!(spec.services, Services::default());
+    assert_eq!(spec.images, Images::default());
     assert!(EXAMPLE.starts_with(EDITOR_HEADER));
     assert!(LAB_PROFILE.starts_with(EDITOR_HEADER));
 }

@@ -4,8 +4,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    AuditPromise, Bounds, Capability, Deadlines, GuardRail, IdentityPromise, LimitRangePromise, Network,
-    PeerCluster, PodSecurity, QuotaPromise, Rights, Tenancy, Waiver, glob,
+    Anonymous, AuditPromise, Bounds, Capability, ClusterAdmin, Deadlines, GuardRail, IdentityPromise, Images,
+    LimitRangePromise, Network, PeerCluster, PodSecurity, QuotaPromise, Rights, Services, Storage, Tenancy,
+    Waiver, glob,
 };
 use crate::engine::Risk;
 
@@ -112,6 +113,12 @@ pub struct Spec {
     /// What each role of a tenant may do, and nothing else.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rights: Option<Rights>,
+    /// Everybody who may come to be the administrator of the whole cluster; whoever else can, is a hole.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cluster_admins: Option<Vec<ClusterAdmin>>,
+    /// What those may do who are not logged in, and nothing else.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub anonymous: Option<Anonymous>,
     /// Who may log in, and how.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub identity: Option<IdentityPromise>,
@@ -124,6 +131,15 @@ pub struct Spec {
     /// What the network promises.
     #[serde(default)]
     pub network: Network,
+    /// Which services a tenant may have.
+    #[serde(default)]
+    pub services: Services,
+    /// How tenants' pods come by their images.
+    #[serde(default)]
+    pub images: Images,
+    /// The volumes that tenants' claims get; without it, nothing is promised about storage.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub storage: Option<Storage>,
     /// How long each kind of wait may take.
     #[serde(default)]
     pub deadlines: Deadlines,

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use jiff::{Timestamp, Unit};
 
+use super::grade::GivenGrade;
 use super::model::{
     Accounting, Capability, Cluster, JournalFacts, Leftover, Model, Node, REPORT_SCHEMA, Requirement,
     RequirementInfo, RunEvidence, RunFacts, RunState, Scenario, Step, Tenant, Waived,
@@ -94,6 +95,7 @@ impl Fold {
             warnings: Vec::new(),
             leftovers: Vec::new(),
             evidence: Vec::new(),
+            grade: None,
         };
         Self {
             model,
@@ -226,6 +228,10 @@ impl Fold {
                 }
             }
             Event::EvidenceTaken { id: None, evidence, .. } => {
+                if let Some(grade) = GivenGrade::of_evidence(evidence) {
+                    self.model.grade = Some(grade);
+                    return;
+                }
                 self.model.evidence.push(RunEvidence { at_us: record.mono_us, evidence: evidence.clone() });
             }
             Event::EvidenceTaken { id: Some(id), step, evidence } => {

@@ -46,6 +46,7 @@ struct Page<'a> {
     matrix: Option<MatrixView>,
     features: Vec<Feature<'a>>,
     run_blocks: Vec<String>,
+    grade: Option<String>,
     tenants: Vec<TenantRow<'a>>,
     waivers: Vec<WaiverRow<'a>>,
     records: String,
@@ -173,6 +174,7 @@ pub(super) fn render(model: &Model) -> Result<Vec<u8>, RenderError> {
         run_blocks: blocks(
             &model.evidence.iter().map(|item| item.evidence.clone()).collect::<Vec<Evidence>>(),
         )?,
+        grade: model.grade.as_ref().map(super::grade_html::render).transpose()?,
         tenants: tenants(model),
         waivers: model
             .waivers

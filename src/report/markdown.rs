@@ -14,6 +14,7 @@ pub(super) fn render(model: &Model) -> String {
     let mut out = head(model);
     out += &requirements(model);
     out += &matrix(model);
+    out += &model.grade.as_ref().map(super::grade_markdown::render).unwrap_or_default();
     let mut left = 0;
     for outcome in BY_WEIGHT.into_iter().filter(|outcome| *outcome != Outcome::Passed) {
         let scenarios: Vec<&Scenario> = model.with_outcome(outcome).collect();
@@ -202,7 +203,7 @@ fn longest_run(lines: &[String]) -> usize {
 }
 
 /// Text of others: no mark-up, no mention, no cell border comes out of it.
-fn text(raw: &str) -> String {
+pub(super) fn text(raw: &str) -> String {
     let mut out = String::with_capacity(raw.len());
     for c in one_line(raw).chars() {
         match c {

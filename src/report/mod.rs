@@ -1,8 +1,13 @@
 //! The report model and one small file a renderer.
 
+mod agreement;
 mod build;
 mod format;
 mod github;
+mod grade;
+mod grade_html;
+mod grade_markdown;
+mod grade_text;
 mod grid;
 mod html;
 mod html_evidence;
@@ -20,7 +25,12 @@ mod tenants;
 mod terminal;
 mod words;
 
+pub use agreement::Agreement;
 pub use format::{Format, RenderError, render};
+pub use grade::{
+    FalseAlarm, GRADE_SCHEMA, GivenGrade, Grade, GradeError, Graded, Kill, KillRate, SabotageVerdict, Sound,
+};
+pub use grade_text::{render as render_grade, survivor as render_survivor};
 pub use live::{LiveOptions, LiveReporter};
 pub use model::{
     Accounting, Capability, Cluster, JournalFacts, Leftover, Model, Node, REPORT_SCHEMA, Requirement,
@@ -28,6 +38,6 @@ pub use model::{
 };
 pub use output::{WriteError, write_all, write_atomically};
 #[cfg(test)]
-pub(crate) use sample::SetClock;
+pub(crate) use sample::{SetClock, model as sample_model};
 pub use tenants::{CellState, TenantCell, TenantMatrix, WordCount};
 pub use terminal::render as render_terminal;

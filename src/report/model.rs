@@ -4,6 +4,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::grade::GivenGrade;
 use super::tenants::TenantMatrix;
 use crate::engine::{Evidence, Level, Outcome, Reason, Risk, Selection, StepStatus, Tally, TenantRole};
 use crate::evidence::{Integrity, Problem};
@@ -62,6 +63,9 @@ pub struct Model {
     pub leftovers: Vec<Leftover>,
     /// Evidence that belongs to no scenario.
     pub evidence: Vec<RunEvidence>,
+    /// The suite's own grade, where it was given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub grade: Option<GivenGrade>,
 }
 
 /// How far a run came.
@@ -341,6 +345,13 @@ pub struct RunEvidence {
 }
 
 impl Model {
+    /// Takes in a grade that was given with the report; the journal says whether the run knew it.
+    pub fn give(&mut self, mut grade: GivenGrade) {
+        grade.recorded =
+            self.grade.as_ref().is_some_and(|known| known.recorded && known.sha256 == grade.sha256);
+        self.grade = Some(grade);
+    }
+
     /// The scenario of that id.
     pub fn scenario(&self, id: &str) -> Option<&Scenario> {
         self.scenarios.iter().find(|scenario| scenario.id == id)

@@ -53,6 +53,9 @@ fn head(model: &Model, palette: Palette) -> String {
         }
         None => text += &wrapped("cluster", "it never answered"),
     }
+    if let Some(given) = &model.grade {
+        text += &wrapped("grade", &super::grade_text::line(&given.grade));
+    }
     let exit = run.exit.map_or_else(String::new, |exit| format!(" (exit {exit})"));
     text += &wrapped(&palette.strong("verdict"), &format!("{}{exit}", run.verdict));
     text

@@ -6,7 +6,7 @@ use include_dir::{Dir, include_dir};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{Edit, LabEdit, SabotageError};
+use super::{Condition, Edit, LabEdit, SabotageError};
 
 static EMBEDDED: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/scenarios/sabotage");
 
@@ -60,18 +60,43 @@ pub struct Sabotage {
     /// Edits of the manifests by which tenants are onboarded.
     #[serde(default)]
     pub blueprint: Vec<Edit>,
+    /// The tenants, by name, whose blueprint is edited; all of them where none is named.
+    #[serde(default)]
+    pub tenants: Vec<String>,
     /// Edits of objects of the cluster.
     #[serde(default)]
     pub cluster: Vec<Edit>,
     /// Edits of the configuration of the lab, where the cluster is one.
     #[serde(default)]
     pub lab: Vec<LabEdit>,
+    /// Signs that the edits of the cluster are in effect, beyond those that are looked for by themselves: that the
+    /// objects stand there, that authorizer and admission have taken them in, that workloads have been rolled out.
+    #[serde(default)]
+    pub effective: Vec<Condition>,
 }
 
 impl Sabotage {
     /// The other clusters of the fleet that it breaks, by their names in the profile.
     pub fn peers(&self) -> impl Iterator<Item = &str> {
         self.lab.iter().filter_map(|edit| edit.peer.as_deref())
+    }
+
+    /// Whether the API server is started anew for it.
+    pub(super) fn restarts_apiserver(&self) -> bool {
+        self.lab.iter().any(|edit| edit.peer.is_none() && edit.file.is_of_apiserver())
+    }
+
+    /// Whether it breaks what everybody suffers from.
+    pub(super) const fn is_everybodys(&self) -> bool {
+        !self.cluster.is_empty() || !self.lab.is_empty()
+    }
+
+    /// Whether one of its requirements is this, or of this family.
+    pub fn concerns(&self, requirement: &str) -> bool {
+        self.requirements.iter().any(|own| {
+            own.eq_ignore_ascii_case(requirement)
+                || own.split_once('-').is_some_and(|(family, _)| family.eq_ignore_ascii_case(requirement))
+        })
     }
 }
 
@@ -89,8 +114,24 @@ fn parse(file: &str, text: &str) -> Result<Sabotage, SabotageError> {
     if sabotage.scenarios.is_empty() || sabotage.requirements.is_empty() {
         return Err(wrong("it names nobody who must notice".to_owned()));
     }
-    if sabotage.blueprint.is_empty() && sabotage.cluster.is_empty() && sabotage.lab.is_empty() {
+    if sabotage.blueprint.is_empty() && !sabotage.is_everybodys() {
         return Err(wrong("it breaks nothing".to_owned()));
+    }
+    for edit in &sabotage.cluster {
+        let of = edit.of().map_err(|error| wrong(error.to_string()))?;
+        if of.kind == "Secret" {
+            return Err(wrong(format!("{of}: its original would have to be recorded in the open")));
+        }
+        let holds_others = matches!(of.kind.as_str(), "Namespace" | "CustomResourceDefinition");
+        if holds_others && matches!(edit, Edit::Remove { .. }) {
+            return Err(wrong(format!("{of}: what is in it cannot be put back")));
+        }
+    }
+    if sabotage.blueprint.is_empty() && !sabotage.tenants.is_empty() {
+        return Err(wrong("it names tenants and edits no blueprint".to_owned()));
+    }
+    if sabotage.cluster.is_empty() && !sabotage.effective.is_empty() {
+        return Err(wrong("it names signs and edits nothing of the cluster".to_owned()));
     }
     Ok(sabotage)
 }
@@ -168,6 +209,13 @@ mod tests {
         let head = "apiVersion: plimsoll.dev/v1alpha1\nkind: Sabotage\nmetadata: {name: x}\n";
         let nobody = format!("{head}spec: {{breaks: a, requirements: [], scenarios: [], reason: a}}\n");
         insta::assert_snapshot!(parse("x.yaml", &nobody).unwrap_err(), @"cannot read the sabotage x.yaml: it names nobody who must notice");
+        let with = |edits: &str| {
+            let text =
+                format!("{head}spec: {{breaks: a, requirements: [A], scenarios: [a], reason: a, {edits}}}\n");
+            parse("x.yaml", &text).unwrap_err()
+        };
+        insta::assert_snapshot!(with("cluster: [{remove: {of: {apiVersion: v1, kind: Namespace, name: n}}}]"), @"cannot read the sabotage x.yaml: v1/Namespace n: what is in it cannot be put back");
+        insta::assert_snapshot!(with("cluster: [{patch: {of: {apiVersion: v1, kind: Secret, name: n}, with: {a: 1}}}]"), @"cannot read the sabotage x.yaml: v1/Secret n: its original would have to be recorded in the open");
         let nothing = format!("{head}spec: {{breaks: a, requirements: [A], scenarios: [a], reason: a}}\n");
         insta::assert_snapshot!(parse("x.yaml", &nothing).unwrap_err(), @"cannot read the sabotage x.yaml: it breaks nothing");
     }

@@ -27,6 +27,9 @@ pub enum SabotageError {
         /// As asked for.
         name: String,
     },
+    /// Nothing meets the criteria.
+    #[error("no sabotage meets all the criteria")]
+    Nothing,
     /// The blueprint is not ours to edit.
     #[error("the platform onboards by `{adapter}`, and only manifests can be edited")]
     NoBlueprint {
@@ -39,6 +42,28 @@ pub enum SabotageError {
         /// `v1/ResourceQuota tenant-quota`.
         what: String,
         /// Why.
+        why: String,
+    },
+    /// Somebody else breaks this platform just now.
+    #[error("the platform is being broken on purpose just now, by {holder}")]
+    Held {
+        /// Who.
+        holder: String,
+    },
+    /// Somebody has taken the platform from us.
+    #[error("the hold on the platform is lost: {why}")]
+    HoldLost {
+        /// How that is known.
+        why: String,
+    },
+    /// A change was made, and did not come into effect.
+    #[error("{what} did not come into effect within {within:?}: {why}")]
+    NotEffective {
+        /// What was changed.
+        what: String,
+        /// How long was waited.
+        within: std::time::Duration,
+        /// What was last seen.
         why: String,
     },
     /// Only a lab's configuration is ours to edit.
@@ -76,13 +101,17 @@ pub enum SabotageError {
         /// Why.
         source: std::io::Error,
     },
+    /// The scenarios could not be planned.
+    #[error("the scenarios of the sabotage cannot be run: {why}")]
+    Plan {
+        /// Why.
+        why: String,
+    },
     /// The run of the scenarios told nothing.
-    #[error("the run of the sabotaged scenarios ended with {status} and without a report: {output}")]
+    #[error("the run of the sabotaged scenarios told nothing: {why}")]
     NoReport {
-        /// How it ended.
-        status: String,
-        /// The last lines that it wrote.
-        output: String,
+        /// Why.
+        why: String,
     },
 }
 
@@ -90,5 +119,10 @@ impl SabotageError {
     pub(super) fn file(doing: impl Into<String>) -> impl FnOnce(std::io::Error) -> Self {
         let doing = doing.into();
         move |source| Self::File { doing, source }
+    }
+
+    /// Whether it says only that this one sabotage could not be made: the others can go on.
+    pub(super) const fn is_of_one(&self) -> bool {
+        matches!(self, Self::NotEffective { .. } | Self::Edit { .. } | Self::Lab { .. })
     }
 }

@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::SabotageError;
+use super::{Sabotage, SabotageError};
 use crate::cluster::{Cluster, merge};
 
 /// A file of a lab's configuration.
@@ -25,6 +25,11 @@ pub enum LabFile {
 }
 
 impl LabFile {
+    /// Whether the API server is started anew when it changes.
+    pub(super) const fn is_of_apiserver(self) -> bool {
+        !matches!(self, Self::Issuer)
+    }
+
     const fn configuration(self) -> ConfigurationFile {
         match self {
             Self::Authentication => ConfigurationFile::Authentication,
@@ -141,8 +146,14 @@ fn trouble(what: &str, error: &plimsoll_lab::LabError) -> SabotageError {
     SabotageError::Lab { what: what.to_owned(), why: error.to_string() }
 }
 
-/// The files that edits touch, as they are and as they shall be.
-pub(super) fn edited(cluster: &Cluster, edits: &[&LabEdit]) -> Result<(Files, Files), SabotageError> {
+/// The files of one lab that a sabotage touches, as they are and as they shall be. `peer` names the lab, where it is not
+/// the one that is broken anyway.
+pub(super) fn edited(
+    cluster: &Cluster,
+    sabotage: &Sabotage,
+    peer: Option<&str>,
+) -> Result<(Files, Files), SabotageError> {
+    let edits: Vec<_> = sabotage.lab.iter().filter(|edit| edit.peer.as_deref() == peer).collect();
     let (mut originals, mut broken) = (Files::new(), Files::new());
     if edits.is_empty() {
         return Ok((originals, broken));
@@ -163,10 +174,11 @@ pub(super) fn edited(cluster: &Cluster, edits: &[&LabEdit]) -> Result<(Files, Fi
     Ok((originals, broken))
 }
 
-/// Brings files to a state, and waits until it is in force. Those that have it already are left alone.
-pub(super) async fn put(cluster: &Cluster, files: &Files) -> Result<(), SabotageError> {
+/// Brings files to a state, and waits until it is in force. Those that have it already are left alone. Says what showed
+/// it.
+pub(super) async fn put(cluster: &Cluster, files: &Files) -> Result<Vec<String>, SabotageError> {
     if files.is_empty() {
-        return Ok(());
+        return Ok(Vec::new());
     }
     let lab = lab_of(cluster)?;
     let mut differing = Vec::new();
@@ -178,10 +190,13 @@ pub(super) async fn put(cluster: &Cluster, files: &Files) -> Result<(), Sabotage
             differing.push((file.configuration(), text.clone()));
         }
     }
-    if differing.is_empty() {
-        return Ok(());
+    let mut shown = Vec::new();
+    if !differing.is_empty() {
+        lab.configure(&differing).await.map_err(|error| trouble("change its configuration", &error))?;
+        let names: Vec<_> = files.keys().map(ToString::to_string).collect();
+        shown.push(format!("in force: {} of {}", names.join(", "), cluster.context()));
     }
-    lab.configure(&differing).await.map_err(|error| trouble("change its configuration", &error))
+    Ok(shown)
 }
 
 /// The first file that is not as it shall be.

@@ -1,28 +1,33 @@
 //! A platform whose blueprint has been edited: a copy beside the real one.
 
-use std::path::Path;
+use std::{path::Path, sync::Arc};
 
+use futures::FutureExt as _;
 use serde::Deserialize as _;
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use super::{Edit, SabotageError, edit::identify};
+use super::{Edit, Of, Sabotage, SabotageError, edit::identify, ledger};
 use crate::{
+    cluster::Cluster,
     profile::{LoadedPlatform, Onboarding},
-    tenant::manifest_files,
+    tenant::{Inspector, Newcomer, manifest_files},
 };
 
-/// Writes a profile that onboards by an edited copy of the blueprint, and returns its file. Without edits the profile is
-/// a plain copy.
-pub(super) fn write(
+/// The same platform, onboarding by a copy of its blueprint with a sabotage's edits. The copy lies in a directory.
+pub(super) fn edited(
     platform: &LoadedPlatform,
-    edits: &[&Edit],
+    sabotage: &Sabotage,
     directory: &Path,
-) -> Result<std::path::PathBuf, SabotageError> {
-    let Onboarding::Manifests(adapter) = &platform.platform.spec.tenancy.onboarding else {
-        return Err(SabotageError::NoBlueprint { adapter: platform.platform.spec.tenancy.onboarding.name() });
+) -> Result<LoadedPlatform, SabotageError> {
+    if sabotage.blueprint.is_empty() {
+        return Ok(platform.clone());
+    }
+    let onboarding = &platform.platform.spec.tenancy.onboarding;
+    let Onboarding::Manifests(adapter) = onboarding else {
+        return Err(SabotageError::NoBlueprint { adapter: onboarding.name() });
     };
     let mut objects = Vec::new();
-    let files = manifest_files(adapter, &platform.directory)
+    let files = manifest_files(&adapter.directory, &platform.directory)
         .map_err(|error| SabotageError::Edit { what: "the blueprint".to_owned(), why: error.to_string() })?;
     for (file, text) in files {
         for document in serde_yaml::Deserializer::from_str(&text) {
@@ -33,23 +38,76 @@ pub(super) fn write(
             }
         }
     }
-    for edit in edits {
+    for edit in &sabotage.blueprint {
         apply(edit, &mut objects)?;
     }
     let blueprint = directory.join("blueprint");
     std::fs::create_dir_all(&blueprint)
         .map_err(SabotageError::file(format!("make {}", blueprint.display())))?;
+    // A relative one would be looked for beside the profile.
+    let blueprint =
+        blueprint.canonicalize().map_err(SabotageError::file(format!("find {}", blueprint.display())))?;
     for (index, object) in objects.iter().enumerate() {
         put(&blueprint.join(format!("{index:03}.json")), object)?;
     }
-    let mut profile = serde_json::to_value(&platform.platform)
-        .map_err(|error| SabotageError::Data { file: platform.file.clone(), why: error.to_string() })?;
-    profile["spec"]["tenancy"]["onboarding"]["manifests"]["directory"] =
-        json!(blueprint.display().to_string());
-    // JSON is YAML, and nobody edits this file by hand.
-    let file = directory.join("profile.yaml");
-    put(&file, &profile)?;
-    Ok(file)
+    let place = blueprint.display().to_string();
+    let mut adapter = adapter.clone();
+    if sabotage.tenants.is_empty() {
+        adapter.directory = place;
+    } else {
+        adapter.instead = sabotage.tenants.iter().map(|name| (name.clone(), place.clone())).collect();
+    }
+    let mut edited = platform.clone();
+    edited.platform.spec.tenancy.onboarding = Onboarding::Manifests(adapter);
+    Ok(edited)
+}
+
+/// Looks whether a tenant that has just been onboarded shows the edits of the blueprint.
+pub(super) fn inspector(sabotage: &Sabotage) -> Option<Inspector> {
+    if sabotage.blueprint.is_empty() {
+        return None;
+    }
+    let sabotage = Arc::new(sabotage.clone());
+    Some(Inspector::new(move |cluster, newcomer| {
+        let sabotage = Arc::clone(&sabotage);
+        async move {
+            if !sabotage.tenants.is_empty() && !sabotage.tenants.contains(&newcomer.name) {
+                return Ok(());
+            }
+            shows(&cluster, &sabotage.blueprint, &newcomer)
+                .await
+                .map_err(|why| format!("the sabotage is not in effect: {why}"))
+        }
+        .boxed()
+    }))
+}
+
+async fn shows(cluster: &Cluster, edits: &[Edit], newcomer: &Newcomer) -> Result<(), String> {
+    for edit in edits {
+        let edit = edit.filled(&newcomer.placeholders).map_err(|error| error.to_string())?;
+        let of = edit.of().map_err(|error| error.to_string())?;
+        // In a blueprint a name is enough; on the cluster it lies in the tenant's namespaces, or in none.
+        let spread = of.namespace.is_none()
+            && ledger::is_namespaced(cluster, &of).await.map_err(|error| error.to_string())?;
+        let places: Vec<Of> = if spread {
+            let inside = newcomer.namespaces.iter().cloned();
+            inside.map(|namespace| Of { namespace: Some(namespace), ..of.clone() }).collect()
+        } else {
+            vec![of.clone()]
+        };
+        let mut shown = Vec::new();
+        for place in places {
+            let seen = ledger::read(cluster, &place).await.map_err(|error| error.to_string())?;
+            shown.push(edit.shows(seen.as_ref()));
+        }
+        // Something that is gone is gone everywhere; something that is there is there once.
+        let gone = matches!(edit, Edit::Remove { .. });
+        let fine = if gone { shown.iter().all(|shown| *shown) } else { shown.iter().any(|shown| *shown) };
+        if !fine {
+            return Err(format!("{of} does not show its edit"));
+        }
+    }
+    Ok(())
 }
 
 fn apply(edit: &Edit, objects: &mut Vec<Value>) -> Result<(), SabotageError> {
@@ -94,10 +152,10 @@ mod tests {
         let platform = profile::load_lab().unwrap();
         for sabotage in embedded().unwrap() {
             let directory = tempfile::tempdir().unwrap();
-            let edits: Vec<_> = sabotage.blueprint.iter().collect();
-            let file = write(&platform, &edits, directory.path())
+            let edited = edited(&platform, &sabotage, directory.path())
                 .unwrap_or_else(|error| panic!("{}: {error}", sabotage.name));
-            profile::load(&file).unwrap_or_else(|error| panic!("{}: {error:?}", sabotage.name));
+            let changed = edited.platform != platform.platform;
+            assert_eq!(changed, !sabotage.blueprint.is_empty(), "{}", sabotage.name);
         }
     }
 }

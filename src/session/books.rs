@@ -1,7 +1,7 @@
 //! Who reads the events of a run: the journal, the terminal, and the ledger.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     error::Error,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
@@ -61,7 +61,7 @@ struct Entries {
     outcomes: HashMap<ScenarioId, Vec<Outcome>>,
     /// Namespaces of tenants that came and have not gone.
     standing: Vec<String>,
-    leftovers: Vec<Leftover>,
+    leftovers: BTreeSet<String>,
 }
 
 impl Ledger {
@@ -81,9 +81,9 @@ impl Ledger {
             .collect()
     }
 
-    /// Whether the stage has told of it already.
-    pub fn knows(&self, leftover: &Leftover) -> bool {
-        self.entries().leftovers.iter().any(|known| known.reference == leftover.reference)
+    /// What the stage has told of already.
+    pub fn leftovers(&self) -> BTreeSet<String> {
+        self.entries().leftovers.clone()
     }
 
     fn entries(&self) -> MutexGuard<'_, Entries> {
@@ -109,8 +109,8 @@ impl EventConsumer for Ledger {
             Event::TenantRemoved { namespaces, .. } => {
                 entries.standing.retain(|standing| !namespaces.contains(standing));
             }
-            Event::Leftover { reference, why } => {
-                entries.leftovers.push(Leftover { reference: reference.clone(), why: why.clone() });
+            Event::Leftover { reference, .. } => {
+                entries.leftovers.insert(reference.clone());
             }
             _ => {}
         }

@@ -9,10 +9,10 @@ use super::{Detected, Leftover, Opened, Stage, StageRun};
 use crate::{
     bdd::Services,
     cluster::{self, CapabilityCheck, Cluster, ClusterError, Ownership, PeerClusters, SweepSelection},
-    engine::{Event, EventSink, Reason},
+    engine::{Event, EventSink, Evidence, Reason},
     probe::SharedFleet,
     profile::LoadedPlatform,
-    tenant::{AgentImage, PoolSettings, TenantPool},
+    tenant::{AgentImage, Inspector, PoolSettings, TenantPool},
 };
 
 /// How long the API server may be away until the run counts it as lost: longer than a restart of it.
@@ -27,6 +27,11 @@ pub struct ClusterStage {
     platform: Arc<LoadedPlatform>,
     image: AgentImage,
     peers: PeerClusters,
+    inspector: Option<Inspector>,
+    /// What the run was given to go with its report.
+    given: Vec<Evidence>,
+    /// Whether capabilities are looked for even where no scenario depends on the answer.
+    looks_at_all: bool,
     /// Set while the stage is open.
     open: Option<Open>,
 }
@@ -41,7 +46,16 @@ struct Open {
 impl ClusterStage {
     /// A stage on a cluster that has been connected to, which sends nothing yet.
     pub const fn new(cluster: Cluster, platform: Arc<LoadedPlatform>, image: AgentImage) -> Self {
-        Self { cluster, platform, image, peers: PeerClusters::new(Vec::new()), open: None }
+        Self {
+            cluster,
+            platform,
+            image,
+            peers: PeerClusters::new(Vec::new()),
+            inspector: None,
+            given: Vec::new(),
+            looks_at_all: true,
+            open: None,
+        }
     }
 
     /// With other clusters of the fleet.
@@ -51,18 +65,39 @@ impl ClusterStage {
         self
     }
 
+    /// The same, where each tenant is looked at before a scenario gets it, and capabilities only where a scenario
+    /// depends on them.
+    #[must_use]
+    pub fn inspected_by(mut self, inspector: Option<Inspector>) -> Self {
+        self.inspector = inspector;
+        self.looks_at_all = false;
+        self
+    }
+
+    /// The same, with evidence that the run was given.
+    #[must_use]
+    pub fn given(mut self, evidence: Option<Evidence>) -> Self {
+        self.given = evidence.into_iter().collect();
+        self
+    }
+
     /// Says what is there: server, nodes, clock.
     async fn look(&self, run: &StageRun) -> Result<Opened, ClusterError> {
         let (server, nodes, skew) =
             futures::join!(self.cluster.server_info(), self.cluster.nodes(), self.cluster.clock_skew());
         let (server, nodes) = (server?, nodes?);
+        let mut stand_ins = self.platform.platform.spec.stand_ins.clone();
+        for planted in self.cluster.provider().planted().await {
+            run.events.warn(planted.clone());
+            stand_ins.push(planted);
+        }
         run.events.emit(Event::ClusterSeen {
             provider: self.cluster.provider().name().to_owned(),
             context: self.cluster.context().to_owned(),
             server: self.cluster.server().to_owned(),
             server_version: server.version.clone(),
             nodes: nodes.iter().map(|node| (node.name.clone(), node.kubelet.clone())).collect(),
-            stand_ins: self.platform.platform.spec.stand_ins.clone(),
+            stand_ins,
         });
         match skew {
             Ok(skew) => self.mind_skew(skew, &run.events),
@@ -142,13 +177,17 @@ impl ClusterStage {
 
 impl Stage for ClusterStage {
     async fn open(&mut self, run: &StageRun) -> Result<Opened, Reason> {
+        for evidence in self.given.drain(..) {
+            run.events.emit(Event::EvidenceTaken { id: None, step: None, evidence });
+        }
         let mut opened = self.look(run).await.map_err(Reason::from)?;
-        let settings = PoolSettings::new(
+        let mut settings = PoolSettings::new(
             run.id.clone(),
             Arc::clone(&self.platform),
             self.image.clone(),
             run.events.clone(),
         );
+        settings.inspector.clone_from(&self.inspector);
         let pool = TenantPool::new(self.cluster.clone(), settings);
         opened.services = Services::default()
             .with(Arc::new(self.cluster.clone()))
@@ -156,17 +195,17 @@ impl Stage for ClusterStage {
             .with(Arc::new(pool.clone()))
             .with(Arc::new(self.peers.clone()))
             .with(Arc::new(SharedFleet::default()));
-        let detection = self.detect(run, pool.ownership().clone());
-        // From here on there is something to close, even if the rest of this is cut off.
-        let open = self.open.insert(Open { run: run.clone(), pool, detection: Some(detection) });
-        // What the profile claims is run, whatever the cluster shows. Only what it does not claim is left out,
-        // and then the reader is told what the cluster shows.
         let claimed = |need: &String| {
             self.platform.platform.spec.capabilities.iter().any(|claimed| claimed.name() == need)
         };
-        if !run.needs.iter().all(claimed)
-            && let Some(detection) = open.detection.as_mut()
-        {
+        let all_claimed = run.needs.iter().all(claimed);
+        let detection =
+            (self.looks_at_all || !all_claimed).then(|| self.detect(run, pool.ownership().clone()));
+        // From here on there is something to close, even if the rest of this is cut off.
+        let open = self.open.insert(Open { run: run.clone(), pool, detection });
+        // What the profile claims is run, whatever the cluster shows. Only what it does not claim is left out,
+        // and then the reader is told what the cluster shows.
+        if !all_claimed && let Some(detection) = open.detection.as_mut() {
             let checks = detection.await.unwrap_or_default();
             open.detection = None;
             opened.capabilities = checks

@@ -11,7 +11,7 @@ mod stage;
 
 pub use cluster_stage::ClusterStage;
 pub use order::{Ended, Keep, Leftover, RunOrder, SessionError};
-pub use run::run;
+pub use run::{run, run_journal_only};
 pub use signals::Signals;
 pub use stage::{Detected, Opened, Stage, StageRun};
 

@@ -61,6 +61,25 @@ pub async fn run<S: Stage>(
     stage: &mut S,
     signals: &mut Signals,
 ) -> Result<Ended, SessionError> {
+    let (mut ended, versions) = play(&mut order, stage, signals).await?;
+    finish::write_results(&order, &mut ended, &versions);
+    Ok(ended)
+}
+
+/// The same up to the journal's last record: without reports and without a bundle.
+pub async fn run_journal_only<S: Stage>(
+    mut order: RunOrder,
+    stage: &mut S,
+    signals: &mut Signals,
+) -> Result<Ended, SessionError> {
+    play(&mut order, stage, signals).await.map(|(ended, _)| ended)
+}
+
+async fn play<S: Stage>(
+    order: &mut RunOrder,
+    stage: &mut S,
+    signals: &mut Signals,
+) -> Result<(Ended, serde_json::Value), SessionError> {
     let directory = order.directory();
     let journal = Journal::create(&directory)?;
     let cancel = CancellationToken::new();
@@ -71,7 +90,7 @@ pub async fn run<S: Stage>(
         consumers.push(Box::new(Screen { live, redactor: Redactor::new().map_err(EvidenceError::from)? }));
     }
     let (events, dispatcher) = Dispatcher::start(consumers, cancel.clone()).map_err(SessionError::Thread)?;
-    let session = Session { order: &order, events: events.clone(), cancel, ledger };
+    let session = Session { order, events: events.clone(), cancel, ledger };
 
     session.announce();
     let played = session.play(stage, signals).await;
@@ -82,8 +101,7 @@ pub async fn run<S: Stage>(
     drop(events);
     let mut ended = Ended { exit: code, directory, tally: end.tally, leftovers, troubles };
     ended.troubles.extend(dispatcher.close().into_iter().map(|failure| failure.to_string()));
-    finish::write_results(&order, &mut ended, &played.versions);
-    Ok(ended)
+    Ok((ended, played.versions))
 }
 
 struct Session<'a> {
@@ -238,7 +256,7 @@ impl Session<'_> {
             Keep::Failed => !all_passed,
             Keep::Never => false,
         };
-        let leftovers = if keep {
+        let mut leftovers = if keep {
             self.events.warn(format!(
                 "the tenants of the run are kept; `plimsoll cleanup --run {}` removes them",
                 self.order.id
@@ -249,9 +267,13 @@ impl Session<'_> {
             let hurry = signal.is_some() && played.results.is_none() && self.cancel.is_cancelled();
             self.close(stage, signals, &mut signal, hurry).await
         };
-        // A stage may tell of what stays as soon as it knows; what it did not tell is told here.
+        // A stage may tell of what stays as soon as it knows; what it did not tell is told here. Each once, however
+        // many ways lead to it.
+        let mut seen = BTreeSet::new();
+        leftovers.retain(|left| seen.insert(left.reference.clone()));
         self.events.flush().await;
-        for Leftover { reference, why } in leftovers.iter().filter(|left| !self.ledger.knows(left)) {
+        let told = self.ledger.leftovers();
+        for Leftover { reference, why } in leftovers.iter().filter(|left| !told.contains(&left.reference)) {
             self.events.emit(Event::Leftover { reference: reference.clone(), why: why.clone() });
         }
 

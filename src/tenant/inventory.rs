@@ -6,7 +6,7 @@ use kube::ResourceExt as _;
 use serde_json::Value;
 
 use super::{Tenant, TenantError};
-use crate::cluster::{listing, reference};
+use crate::cluster::{listing, reference, silent_apis};
 
 /// One object that has to do with a tenant.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -42,7 +42,9 @@ impl Tenant {
         let cluster = self.cluster();
         let discovery = cluster.discovery().await.map_err(doing())?;
         let kinds = listing::kinds(&discovery);
-        let listing = listing::list(cluster, kinds, None, None, false).await.map_err(doing())?;
+        let mut listing = listing::list(cluster, kinds, None, None, false).await.map_err(doing())?;
+        // What an API that does not answer holds is in no listing, and its kinds may not even be known.
+        listing.unseen.extend(silent_apis(cluster).await.map_err(doing())?);
         let mut items: Vec<InventoryItem> = listing
             .objects
             .iter()

@@ -18,7 +18,7 @@ pub use handle::{Actor, Tenant};
 pub use inventory::{Inventory, InventoryItem};
 pub use pool::{TenantLease, TenantPool};
 pub use removal::{CloseReport, Removal};
-pub use settings::{AgentImage, PoolSettings};
+pub use settings::{AgentImage, Inspector, Newcomer, PoolSettings};
 pub use spec::{TenantSpec, Workload};
 pub use workload::{
     DeclaredPath, Deployed, DeployedPod, DeployedService, Protocol, TIER_LABEL, Tier, WORKLOAD_LABEL,

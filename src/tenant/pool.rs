@@ -17,7 +17,7 @@ use super::adapter::{self, Case, Lender};
 use super::handle::fill;
 use super::placement::Placement;
 use super::removal::{CloseReport, Removal};
-use super::{Actor, PoolSettings, Tenant, TenantError, TenantSpec, Workload, control, workload};
+use super::{Actor, Newcomer, PoolSettings, Tenant, TenantError, TenantSpec, Workload, control, workload};
 use crate::cluster::{self, Cluster, ImageDelivery, Ownership};
 use crate::engine::{Event, Notes, TenantRole, waiting_for};
 use crate::profile::{Identity, Onboarding};
@@ -223,9 +223,7 @@ impl TenantPool {
                 }
                 Err(error) => {
                     for namespace in tenant.namespaces() {
-                        let leftover = (format!("v1/Namespace {namespace}"), error.to_string());
-                        self.emit_leftover(&leftover);
-                        report.leftovers.push(leftover);
+                        report.leftovers.push((format!("v1/Namespace {namespace}"), error.to_string()));
                     }
                 }
             }
@@ -334,6 +332,19 @@ impl TenantPool {
             };
             for namespace in &namespaces {
                 self.settle(&spec.name, namespace, &admin, control).await?;
+            }
+            if let (Some(inspector), false) = (&settings.inspector, control) {
+                let newcomer = Newcomer {
+                    name: spec.name.clone(),
+                    namespaces: namespaces.clone(),
+                    placeholders: placeholders.clone(),
+                };
+                let seen = inspector.look(&self.inner.cluster, newcomer).await;
+                seen.map_err(|missing| TenantError::NotOnboarded {
+                    tenant: spec.name.clone(),
+                    adapter: adapter_name,
+                    missing,
+                })?;
             }
             Ok((admin, viewer))
         }

@@ -111,19 +111,14 @@ impl TenantPool {
                 stuck.into_iter().map(|stuck| (format!("v1/Namespace {}", stuck.name), stuck.why)).collect();
         }
         removal.took = started.elapsed();
-        let events = &self.inner.settings.events;
-        events.emit(Event::TenantRemoved {
-            name: removal.tenant.clone(),
-            namespaces: removal.namespaces.clone(),
-            took_ms: millis(removal.took),
-        });
-        for leftover in &removal.leftovers {
-            self.emit_leftover(leftover);
+        // One that could not be removed is looked for again when the run ends: only then it is a leftover.
+        if removal.leftovers.is_empty() {
+            self.inner.settings.events.emit(Event::TenantRemoved {
+                name: removal.tenant.clone(),
+                namespaces: removal.namespaces.clone(),
+                took_ms: millis(removal.took),
+            });
         }
         Ok(removal)
-    }
-
-    pub(super) fn emit_leftover(&self, (reference, why): &(String, String)) {
-        self.inner.settings.events.emit(Event::Leftover { reference: reference.clone(), why: why.clone() });
     }
 }

@@ -6,6 +6,7 @@
 mod exit_codes;
 mod help;
 mod offline;
+mod sabotage;
 mod streams;
 
 use std::path::Path;

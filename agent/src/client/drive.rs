@@ -12,7 +12,7 @@ use tokio::time::{Duration, Instant};
 
 use super::names::Names;
 use super::plan::{self, Pacing};
-use super::{hold, lines, watch};
+use super::{files, hold, lines, watch};
 use crate::clock;
 use crate::protocol::{Hold, Identity, PROTOCOL, Pace, Probe, Reply, Request, Round, Watch};
 use crate::server;
@@ -111,6 +111,16 @@ impl Driver {
             Request::Hold { id, round, probe, hold } => {
                 self.run(id, |driver, cancelled| driver.hold(id, round, probe, hold, cancelled));
             }
+            Request::Write { id, path, text } => {
+                let start = Instant::now();
+                let written = files::write(path.as_ref(), &text);
+                let took_us = u64::try_from(start.elapsed().as_micros()).unwrap_or(u64::MAX);
+                self.told(id, written.map(|()| Reply::Done { id, took_us }));
+            }
+            Request::Search { id, path, text } => {
+                let found = files::search(path.as_ref(), &text);
+                self.told(id, found.map(|found| Reply::Found { id, found }));
+            }
             Request::Plan { id, round, pace, probes } => {
                 self.run(id, |driver, cancelled| driver.plan(id, round, pace, probes, cancelled));
             }
@@ -118,6 +128,10 @@ impl Driver {
                 self.run(id, |driver, cancelled| driver.watch(id, round, probes, watch, cancelled));
             }
         }
+    }
+
+    fn told(&self, id: u32, reply: io::Result<Reply>) {
+        self.say(reply.unwrap_or_else(|error| Reply::Error { id: Some(id), why: error.to_string() }));
     }
 
     /// Runs a request that can be cancelled, and says when it is done.

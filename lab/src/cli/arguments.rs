@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 
 use crate::issuer::Directory;
+use crate::netpol::Defect;
+use crate::patience::Patience;
 use crate::state::{Cni, Environment};
 
 /// What to do with a lab.
@@ -30,6 +32,11 @@ pub enum LabCommand {
     Image(ImageCommand),
     /// Build the lab's components into the cache
     Build(BuildArgs),
+    /// Break the lab's policy dataplane on purpose, to see which test notices
+    ///
+    /// Without a defect, those that there are and what is planted are listed. `lab status` and every report of a run name
+    /// what is planted. Nothing of it outlives the lab.
+    Defect(DefectArgs),
 }
 
 /// Which lab.
@@ -59,6 +66,9 @@ pub struct UpArgs {
     /// [default: non-production]
     #[arg(long, value_enum)]
     pub environment: Option<Environment>,
+    /// Multiply every limit on a wait, for an emulated or very busy machine [default: 1]
+    #[arg(long, value_name = "FACTOR", env = Patience::VARIABLE, hide_env_values = true)]
+    pub patience: Option<Patience>,
 }
 
 /// Which lab, by its name or by the context of its kubeconfig.
@@ -196,6 +206,20 @@ pub struct LoadArgs {
     /// The archive, as `docker save` or an OCI tool writes it
     #[arg(value_name = "ARCHIVE")]
     pub archive: PathBuf,
+}
+
+/// Arguments of `defect`.
+#[derive(Debug, Clone, clap::Args)]
+pub struct DefectArgs {
+    /// Which lab.
+    #[command(flatten)]
+    pub name: NameArgs,
+    /// What to break, in place of what is broken already
+    #[arg(value_name = "DEFECT", value_enum, conflicts_with = "remove")]
+    pub defect: Option<Defect>,
+    /// Make it sound again
+    #[arg(long)]
+    pub remove: bool,
 }
 
 /// Arguments of `build`.

@@ -9,8 +9,8 @@ mod terminal;
 mod token;
 
 pub use arguments::{
-    AuditArgs, BuildArgs, DownArgs, ImageCommand, KeysCommand, KubeconfigArgs, LabCommand, LoadArgs,
-    LogsArgs, NameArgs, StatusArgs, StatusFormat, TokenArgs, UpArgs, WhichArgs,
+    AuditArgs, BuildArgs, DefectArgs, DownArgs, ImageCommand, KeysCommand, KubeconfigArgs, LabCommand,
+    LoadArgs, LogsArgs, NameArgs, StatusArgs, StatusFormat, TokenArgs, UpArgs, WhichArgs,
 };
 pub use run::run;
 pub use terminal::Terminal;

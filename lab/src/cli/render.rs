@@ -3,9 +3,12 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
+use clap::ValueEnum as _;
+
 use crate::error::{LabError, Result};
 use crate::internal::{Phase, UnitState, UnitStatus};
 use crate::lab::LabReport;
+use crate::netpol::Defect;
 
 /// What `up` says at the end.
 pub(super) fn up(report: &LabReport, elapsed: Duration) -> String {
@@ -50,6 +53,9 @@ pub(super) fn status(reports: &[LabReport]) -> String {
         };
         let _ = writeln!(text, "LAB {}  {}  {phase}", report.name, report.server.as_deref().unwrap_or("-"));
         let Some(status) = &report.status else { continue };
+        if let Some(defect) = status.planted {
+            let _ = writeln!(text, "  BROKEN ON PURPOSE  {}: {}", defect.name(), defect.breaks());
+        }
         let _ =
             writeln!(text, "  {:<10} {:<24} {:<10} {:>8}  LAST END", "NODE", "PROCESS", "STATE", "RESTARTS");
         for unit in &status.control_plane {
@@ -64,6 +70,16 @@ pub(super) fn status(reports: &[LabReport]) -> String {
                 line(&mut text, &node.name, unit);
             }
         }
+    }
+    text
+}
+
+/// The defects that there are, with a mark at the one that is planted.
+pub(super) fn defects(planted: Option<Defect>) -> String {
+    let mut text = format!("  {:<32} BREAKS\n", "DEFECT");
+    for defect in Defect::value_variants() {
+        let mark = if planted == Some(*defect) { "* " } else { "  " };
+        let _ = writeln!(text, "{mark}{:<32} {}", defect.name(), defect.breaks());
     }
     text
 }
@@ -118,9 +134,22 @@ mod tests {
                         units: vec![],
                     },
                 ],
+                planted: None,
             }),
             problem: None,
         }
+    }
+
+    #[test]
+    fn what_is_broken_on_purpose_is_told() {
+        let mut report = sample();
+        if let Some(status) = &mut report.status {
+            status.planted = Some(Defect::ExceptIgnored);
+        }
+        let text = status(&[report]);
+        let line = text.lines().nth(1).unwrap();
+        assert_eq!(line, "  BROKEN ON PURPOSE  except-ignored: The exceptions of a block are ignored");
+        assert!(defects(Some(Defect::ExceptIgnored)).contains("* except-ignored "));
     }
 
     #[test]

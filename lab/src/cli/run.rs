@@ -4,7 +4,8 @@ use std::io::Write as _;
 use std::sync::Arc;
 
 use super::arguments::{
-    BuildArgs, DownArgs, ImageCommand, KubeconfigArgs, LabCommand, LoadArgs, StatusArgs, StatusFormat, UpArgs,
+    BuildArgs, DefectArgs, DownArgs, ImageCommand, KubeconfigArgs, LabCommand, LoadArgs, StatusArgs,
+    StatusFormat, UpArgs,
 };
 use super::terminal::Terminal;
 use super::{audit, logs, render, token};
@@ -27,6 +28,7 @@ pub async fn run(command: LabCommand) -> Result<()> {
         LabCommand::Keys(command) => token::keys(&command).await,
         LabCommand::Image(ImageCommand::Load(arguments)) => load(arguments).await,
         LabCommand::Build(arguments) => build(arguments).await,
+        LabCommand::Defect(arguments) => defect(arguments).await,
     }
 }
 
@@ -38,6 +40,7 @@ async fn up(arguments: UpArgs) -> Result<()> {
         api_port: arguments.api_port,
         cni: arguments.cni,
         environment: arguments.environment,
+        patience: arguments.patience,
     };
     let outcome = lab.up(options, Arc::clone(&terminal) as Arc<dyn Progress>).await;
     terminal.finish();
@@ -114,6 +117,21 @@ async fn build(arguments: BuildArgs) -> Result<()> {
         print(&format!("{}\n", built?.display()))?;
     }
     Ok(())
+}
+
+async fn defect(arguments: DefectArgs) -> Result<()> {
+    let lab = Lab::open(&arguments.name.name)?;
+    if arguments.defect.is_some() || arguments.remove {
+        lab.plant(arguments.defect).await?;
+        let name = lab.name();
+        return print(&match arguments.defect {
+            Some(defect) => {
+                format!("lab \"{name}\" is broken on purpose: {}: {}\n", defect.name(), defect.breaks())
+            }
+            None => format!("lab \"{name}\" is sound again\n"),
+        });
+    }
+    print(&render::defects(if lab.is_running() { lab.planted().await? } else { None }))
 }
 
 /// Writes to standard output; a reader that has gone away is no error.

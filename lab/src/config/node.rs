@@ -44,6 +44,8 @@ impl NodeConfig<'_> {
     pub(crate) const PROXY: &'static str = "kube-proxy.yaml";
     /// As above.
     pub(crate) const NETPOL_KUBECONFIG: &'static str = "netpol.kubeconfig";
+    /// As above.
+    pub(crate) const VOLUMES_KUBECONFIG: &'static str = "volumes.kubeconfig";
 
     /// Every file without a secret in it.
     pub(crate) fn files(&self) -> Result<Vec<Rendered>> {

@@ -12,9 +12,14 @@ use crate::address;
 use crate::apply::apply_all;
 use crate::error::{Context as _, LabError, Result};
 use crate::manifests;
+use crate::patience::{LOOK_AGAIN, Patience};
+
+/// How long the API server may take.
+const API_START: Duration = Duration::from_secs(180);
 
 /// Waits until the API server says that it is ready.
-pub(super) async fn await_apiserver(client: &Client, limit: Duration) -> Result<()> {
+pub(super) async fn await_apiserver(client: &Client, patience: Patience) -> Result<()> {
+    let limit = API_START * patience;
     let deadline = Instant::now() + limit;
     loop {
         let last_seen = match ready(client).await {
@@ -25,7 +30,7 @@ pub(super) async fn await_apiserver(client: &Client, limit: Duration) -> Result<
         if Instant::now() > deadline {
             return Err(LabError::Timeout { what: "a ready API server".into(), limit, last_seen });
         }
-        tokio::time::sleep(Duration::from_millis(50)).await;
+        tokio::time::sleep(LOOK_AGAIN * patience).await;
     }
 }
 
@@ -37,8 +42,8 @@ async fn ready(client: &Client) -> Result<String> {
 }
 
 /// Applies the rights that the lab's own parts need.
-pub(super) async fn apply_rights(client: &Client) -> Result<()> {
-    apply_all(client, &manifests::bootstrap()?).await
+pub(super) async fn apply_rights(client: &Client, patience: Patience) -> Result<()> {
+    apply_all(client, &manifests::bootstrap()?, patience).await
 }
 
 /// Declares a node before its kubelet does, so that its pod range is the one that its network is configured with and

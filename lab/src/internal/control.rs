@@ -15,12 +15,11 @@ use super::unit::{UnitSpec, Units};
 use super::{bootstrap, forward, network};
 use crate::config::{ApiServerSettings, ControlPlane};
 use crate::error::{Context as _, LabError, Result};
+use crate::netpol::Defect;
 use crate::paths::LabPaths;
+use crate::patience::LOOK_AGAIN;
 use crate::state::LabSpec;
 use crate::{apply, credentials};
-
-/// How long the API server may take.
-const API_START: Duration = Duration::from_secs(180);
 
 /// The pause before a node that went down is started again.
 const NODE_RESTART: Duration = Duration::from_secs(1);
@@ -32,6 +31,7 @@ struct Control {
     units: Units,
     nodes: Mutex<Vec<NodeHandle>>,
     phase: Mutex<Phase>,
+    planted: Mutex<Option<Defect>>,
 }
 
 /// Runs the lab until it is killed.
@@ -43,6 +43,7 @@ pub(super) async fn run(root: PathBuf) -> Result<()> {
         units: Units::new(),
         nodes: Mutex::default(),
         phase: Mutex::new(Phase::Starting("the control plane".into())),
+        planted: Mutex::default(),
         paths,
         spec,
     });
@@ -99,7 +100,7 @@ impl Control {
             try_join_all(names.iter().enumerate().map(|(index, name)| self.prepare(index as u16, name)));
         let client = apply::client(&config.join(credentials::CONTROL_KUBECONFIG)).await?;
         let answering = async {
-            bootstrap::await_apiserver(&client, API_START).await?;
+            bootstrap::await_apiserver(&client, self.spec.patience).await?;
             let kubeconfig = config.join(credentials::CONTROLLER_MANAGER_KUBECONFIG);
             let arguments = plane.controller_manager_arguments(&kubeconfig);
             self.unit("kubernetes", "kube-controller-manager", arguments)?;
@@ -123,7 +124,11 @@ impl Control {
                 tokio::time::sleep(NODE_RESTART).await;
                 let restarted = async {
                     let node = self.prepare(node.index(), node.name()).await?;
-                    let joined = node.ask(NodeRequest::Join).await;
+                    let mut joined = node.ask(NodeRequest::Join).await;
+                    let defect = *self.planted.lock().unwrap_or_else(PoisonError::into_inner);
+                    if joined.is_ok() && defect.is_some() {
+                        joined = node.ask(NodeRequest::Plant { defect }).await;
+                    }
                     joined.inspect_err(|_| node.end()).map(|()| node)
                 };
                 match restarted.await {
@@ -152,7 +157,7 @@ impl Control {
     }
 
     async fn declare(&self, client: &Client, names: &[String]) -> Result<()> {
-        bootstrap::apply_rights(client).await?;
+        bootstrap::apply_rights(client, self.spec.patience).await?;
         for (index, name) in names.iter().enumerate() {
             bootstrap::declare_node(client, name, index as u16).await?;
         }
@@ -191,7 +196,7 @@ impl Control {
         let arguments = plane.apiserver_arguments(&self.apiserver_settings()?);
         self.units.restart("kube-apiserver", arguments).await?;
         let client = apply::client(&config.join(credentials::CONTROL_KUBECONFIG)).await?;
-        bootstrap::await_apiserver(&client, API_START).await
+        bootstrap::await_apiserver(&client, self.spec.patience).await
     }
 
     fn enter(&self, phase: Phase) {
@@ -228,7 +233,22 @@ impl Control {
                 Err(error) => Response::Failed(error.to_string()),
             },
             Request::AwaitDns { limit } => self.ask_all(&NodeRequest::AwaitDns { limit }).await,
+            Request::Plant { defect } => {
+                // Whatever comes of it: where one node has it, the lab is not sound.
+                if defect.is_some() {
+                    self.plant(defect);
+                }
+                let answer = self.ask_all(&NodeRequest::Plant { defect }).await;
+                if matches!(answer, Response::Done) {
+                    self.plant(defect);
+                }
+                answer
+            }
         }
+    }
+
+    fn plant(&self, defect: Option<Defect>) {
+        *self.planted.lock().unwrap_or_else(PoisonError::into_inner) = defect;
     }
 
     async fn ask_all(&self, request: &NodeRequest) -> Response {
@@ -240,7 +260,7 @@ impl Control {
             if let Phase::Failed(why) = self.phase() {
                 return Response::Failed(why);
             }
-            tokio::time::sleep(Duration::from_millis(50)).await;
+            tokio::time::sleep(LOOK_AGAIN * self.spec.patience).await;
         };
         let asked = nodes.iter().map(|node| node.ask(request.clone()));
         let problems: Vec<String> = join_all(asked)
@@ -261,6 +281,7 @@ impl Control {
             phase: self.phase(),
             control_plane: self.units.statuses(),
             nodes: self.nodes().iter().map(NodeHandle::status).collect(),
+            planted: *self.planted.lock().unwrap_or_else(PoisonError::into_inner),
         }
     }
 }

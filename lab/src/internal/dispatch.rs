@@ -31,6 +31,8 @@ pub(crate) enum Role {
     Netpol { node: String, kubeconfig: PathBuf, pods: String, status: PathBuf },
     /// Its CNI plugin, run by containerd for every pod.
     NetpolPlugin,
+    /// The provisioner of a node's local volumes.
+    Volumes { node: String, kubeconfig: PathBuf },
 }
 
 impl Role {
@@ -57,6 +59,7 @@ impl Role {
                 vec!["netpol".into(), node.into(), kubeconfig.into(), pods.into(), status.into()]
             }
             Self::NetpolPlugin => vec!["netpol-plugin".into()],
+            Self::Volumes { node, kubeconfig } => vec!["volumes".into(), node.into(), kubeconfig.into()],
         }
     }
 
@@ -82,6 +85,7 @@ impl Role {
                 status: word()?.into(),
             },
             "netpol-plugin" => Self::NetpolPlugin,
+            "volumes" => Self::Volumes { node: text(word()?)?, kubeconfig: word()?.into() },
             _ => return None,
         })
     }
@@ -98,6 +102,7 @@ impl Role {
             Self::Netpol { node, kubeconfig, pods, status } => {
                 runtime()?.block_on(node::netpol(node, kubeconfig, &pods, status))
             }
+            Self::Volumes { node, kubeconfig } => runtime()?.block_on(node::volumes(node, kubeconfig)),
             Self::NetpolPlugin => {
                 let variable = |name: &str| std::env::var(name).ok();
                 let status = crate::netpol::plugin(variable, std::io::stdin(), std::io::stdout());
@@ -156,6 +161,7 @@ mod tests {
             Role::InitNode { root: root.clone(), node: node.clone(), parent: 8 },
             Role::Node { root: root.clone(), node: node.clone() },
             Role::NetpolPlugin,
+            Role::Volumes { node: node.clone(), kubeconfig: "/k".into() },
             Role::Netpol { node, kubeconfig: "/k".into(), pods: "198.19.0.0/24".into(), status: "/s".into() },
         ] {
             assert_eq!(Role::parse(role.arguments().into_iter()), Some(role));

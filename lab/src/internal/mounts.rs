@@ -5,12 +5,13 @@
 //! add-on installs into /opt/cni/bin, is the node's alone and goes with it.
 
 use std::fs;
+use std::io;
 use std::path::{Component, Path, PathBuf};
 
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sched::{CloneFlags, unshare};
 
-use crate::error::{Context as _, Result};
+use crate::error::{Context as _, LabError, Result};
 use crate::paths::{LabPaths, NodePaths, create_dir, write};
 use crate::state::LabSpec;
 
@@ -47,12 +48,7 @@ pub(super) fn enter_node(lab: &LabPaths, node: &NodePaths, spec: &LabSpec) -> Re
 
     let table = fs::read_to_string("/proc/self/mountinfo").context(|| "reading the mounts")?;
     for (index, path) in machine_mounts(&table, &view).iter().enumerate() {
-        let target = under(&root, path);
-        if path.is_dir() {
-            overlay(&[path], &view.join(format!("changes-{index}")), &target)?;
-        } else {
-            bind_read_only(path, &target)?;
-        }
+        show(path, &view.join(format!("changes-{index}")), &under(&root, path))?;
     }
 
     kernel_file_systems(&root, &view.join("parameters"))?;
@@ -116,12 +112,30 @@ fn kernel_file_systems(root: &Path, own_parameters: &Path) -> Result<()> {
     bind_all(Path::new("/dev"), &at("/dev"))
 }
 
+/// Shows a node what is mounted on a path of the machine.
+fn show(path: &Path, changes: &Path, target: &Path) -> Result<()> {
+    // Behind a later mount, or closed even to root as a user's own file system is: no program of a node is there.
+    let Ok(metadata) = fs::metadata(path) else { return Ok(()) };
+    if !metadata.is_dir() {
+        return bind_read_only(path, target);
+    }
+    match overlay(&[path], changes, target) {
+        // Some kinds cannot lie under a view (that of EFI partitions, for one), nor can a view of a view of a view.
+        Err(LabError::Io { source, .. }) if source.kind() == io::ErrorKind::InvalidInput => {
+            bind_read_only(path, target)
+        }
+        outcome => outcome,
+    }
+}
+
 /// The mounts of the machine that a node sees: its files, without what belongs to the kernel or to a moment. In the
 /// order of their paths, so that an outer one comes before those in it.
 fn machine_mounts(table: &str, view: &Path) -> Vec<PathBuf> {
     const OWN: [&str; 5] = ["/proc", "/sys", "/dev", "/run", "/tmp"];
     let mut paths: Vec<PathBuf> = table
         .lines()
+        // A place where something would be mounted if anybody looked: nobody does here.
+        .filter(|line| !line.contains(" - autofs "))
         .filter_map(|line| line.split(' ').nth(4))
         .map(|path| PathBuf::from(unescape(path)))
         .filter(|path| !OWN.iter().any(|own| path.starts_with(own)) && !path.starts_with(view))
@@ -207,7 +221,7 @@ mod tests {
         let table = "1 0 254:0 / / rw - ext4 /dev/vda rw\n2 1 0:5 / /proc rw - proc proc rw\n\
                      3 1 0:6 / /sys/fs/cgroup/cpu rw - cgroup cgroup rw\n4 1 0:7 / /run/user/0 rw - tmpfs tmpfs rw\n\
                      5 1 254:1 / /home rw - ext4 /dev/vdb rw\n6 1 254:2 / /var/with\\040blank rw - ext4 /dev/vdc rw\n\
-                     7 1 0:9 / /state/view rw - tmpfs tmpfs rw\n";
+                     7 1 0:9 / /state/view rw - tmpfs tmpfs rw\n8 1 0:40 / /mnt/far rw - autofs systemd-1 rw\n";
         assert_eq!(
             machine_mounts(table, Path::new("/state/view")),
             ["/", "/home", "/var/with blank"].map(PathBuf::from)

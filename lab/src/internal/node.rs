@@ -20,9 +20,10 @@ use crate::component::IMAGE_ARCHIVE;
 use crate::config::{CONTAINERD_SOCKET, NETPOL_PLUGIN, NETPOL_SOCKET, NodeConfig};
 use crate::error::{Context as _, LabError, Result};
 use crate::netpol::NetpolOptions;
-use crate::paths::{LabPaths, create_dir, write};
+use crate::paths::{LabPaths, NodePaths, create_dir, write};
 use crate::preflight::find_program;
 use crate::state::{Cni, LabSpec};
+use crate::volumes::VolumesOptions;
 
 /// How long containerd may take to answer.
 const CONTAINERD_START: Duration = Duration::from_secs(60);
@@ -98,8 +99,12 @@ impl Node {
         match request {
             NodeRequest::Prepare => self.prepare().await,
             NodeRequest::Join => self.join().await,
-            NodeRequest::LoadImage { archive } => import(&archive).await,
+            NodeRequest::LoadImage { archive } => self.import(&archive).await,
             NodeRequest::AwaitDns { limit } => await_dns(limit).await,
+            NodeRequest::Plant { defect } => {
+                let planted = crate::netpol::plant(Path::new(NETPOL_SOCKET), defect).await;
+                planted.map_err(|why| LabError::component("netpol", why))
+            }
         }
     }
 
@@ -119,8 +124,27 @@ impl Node {
             program,
             vec![format!("--config={}", config.join(NodeConfig::CONTAINERD).display())],
         )?;
-        await_containerd().await?;
-        import(&self.spec.component("pause")?.join(IMAGE_ARCHIVE)).await
+        self.import(&self.spec.component("pause")?.join(IMAGE_ARCHIVE)).await
+    }
+
+    async fn import(&self, archive: &Path) -> Result<()> {
+        await_containerd(CONTAINERD_START * self.spec.patience).await?;
+        let output = tokio::process::Command::new("ctr")
+            .args(["--address", CONTAINERD_SOCKET, "--namespace", "k8s.io", "images", "import"])
+            .arg(archive)
+            .env("PATH", crate::preflight::search_path())
+            .stdin(Stdio::null())
+            .output()
+            .await
+            .context(|| "starting ctr")?;
+        if output.status.success() {
+            return Ok(());
+        }
+        let said = String::from_utf8_lossy(&output.stderr);
+        Err(LabError::component(
+            "containerd",
+            format!("importing {} failed: {}", archive.display(), said.trim()),
+        ))
     }
 
     async fn join(&self) -> Result<()> {
@@ -132,7 +156,16 @@ impl Node {
         let arguments = NodeConfig::kubelet_arguments(&self.name, self.index, &config);
         self.start("kubelet", self.spec.program("kubernetes", "kubelet")?, arguments)?;
         let arguments = vec![format!("--config={}", config.join(NodeConfig::PROXY).display())];
-        self.start("kube-proxy", self.spec.program("kubernetes", "kube-proxy")?, arguments)
+        self.start("kube-proxy", self.spec.program("kubernetes", "kube-proxy")?, arguments)?;
+        let kubeconfig = config.join(NodeConfig::VOLUMES_KUBECONFIG);
+        self.start_own("volumes", &Role::Volumes { node: self.name.clone(), kubeconfig })
+    }
+
+    /// Starts a part of the lab that is this very program.
+    fn start_own(&self, name: &str, role: &Role) -> Result<()> {
+        let mut arguments = vec![super::HIDDEN_ARGUMENT.to_owned()];
+        arguments.extend(role.arguments().into_iter().map(|word| word.to_string_lossy().into_owned()));
+        self.start(name, "/proc/self/exe".into(), arguments)
     }
 
     async fn start_netpol(&self, config: &Path) -> Result<()> {
@@ -146,15 +179,14 @@ impl Node {
             pods: address::pod_range(self.index),
             status: status.clone(),
         };
-        let mut arguments = vec![super::HIDDEN_ARGUMENT.to_owned()];
-        arguments.extend(role.arguments().into_iter().map(|word| word.to_string_lossy().into_owned()));
-        self.start("netpol", "/proc/self/exe".into(), arguments)?;
-        let deadline = Instant::now() + NETPOL_START;
+        self.start_own("netpol", &role)?;
+        let limit = NETPOL_START * self.spec.patience;
+        let deadline = Instant::now() + limit;
         while !status.exists() {
             if Instant::now() > deadline {
                 return Err(LabError::Timeout {
                     what: "the start of the policy dataplane".into(),
-                    limit: NETPOL_START,
+                    limit,
                     last_seen: format!("no rules yet; see {}", self.log("netpol").display()),
                 });
             }
@@ -194,47 +226,39 @@ pub(super) async fn netpol(node: String, kubeconfig: PathBuf, pods: &str, status
     if let Some(nft) = find_program("nft") {
         options.nft = nft;
     }
-    crate::netpol::run(options).await.map_err(|error| {
-        let mut text = error.to_string();
-        let mut source = std::error::Error::source(&error);
-        while let Some(cause) = source {
-            text = format!("{text}: {cause}");
-            source = cause.source();
-        }
-        LabError::component("netpol", text)
-    })
+    crate::netpol::run(options).await.map_err(|error| failed("netpol", &error))
 }
 
-async fn await_containerd() -> Result<()> {
-    let deadline = Instant::now() + CONTAINERD_START;
+/// Runs the provisioner of a node's local volumes.
+pub(super) async fn volumes(node: String, kubeconfig: PathBuf) -> Result<()> {
+    let options = VolumesOptions { node, kubeconfig, root: NodePaths::VOLUMES.into() };
+    crate::volumes::run(options).await.map_err(|error| failed("volumes", &error))
+}
+
+/// A part of the lab that ended, with all that led to it.
+fn failed(part: &str, error: &dyn std::error::Error) -> LabError {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    LabError::component(part, text)
+}
+
+async fn await_containerd(limit: Duration) -> Result<()> {
+    let deadline = Instant::now() + limit;
     while UnixStream::connect(CONTAINERD_SOCKET).await.is_err() {
         if Instant::now() > deadline {
             return Err(LabError::Timeout {
                 what: "the start of containerd".into(),
-                limit: CONTAINERD_START,
+                limit,
                 last_seen: "it does not answer on its socket".into(),
             });
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     Ok(())
-}
-
-async fn import(archive: &Path) -> Result<()> {
-    await_containerd().await?;
-    let output = tokio::process::Command::new("ctr")
-        .args(["--address", CONTAINERD_SOCKET, "--namespace", "k8s.io", "images", "import"])
-        .arg(archive)
-        .env("PATH", crate::preflight::search_path())
-        .stdin(Stdio::null())
-        .output()
-        .await
-        .context(|| "starting ctr")?;
-    if output.status.success() {
-        return Ok(());
-    }
-    let said = String::from_utf8_lossy(&output.stderr);
-    Err(LabError::component("containerd", format!("importing {} failed: {}", archive.display(), said.trim())))
 }
 
 /// Asks the cluster's DNS, as a pod of this node would reach it, for the one service that every cluster has.

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::unit::UnitStatus;
 use crate::error::{Context as _, LabError, Result};
+use crate::netpol::Defect;
 
 /// What a lab can be asked.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -27,6 +28,11 @@ pub(crate) enum Request {
     AwaitDns {
         /// How long.
         limit: Duration,
+    },
+    /// Break the policy dataplane of every node on purpose, or make it sound again.
+    Plant {
+        /// What is broken from now on.
+        defect: Option<Defect>,
     },
 }
 
@@ -62,6 +68,9 @@ pub struct LabStatus {
     pub control_plane: Vec<UnitStatus>,
     /// The nodes.
     pub nodes: Vec<NodeStatus>,
+    /// What is broken on purpose in the policy dataplane.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub planted: Option<Defect>,
 }
 
 /// The state of one node's processes.
@@ -88,6 +97,8 @@ pub(super) enum NodeRequest {
     LoadImage { archive: PathBuf },
     /// Wait for an answer of the cluster's DNS.
     AwaitDns { limit: Duration },
+    /// Break the policy dataplane, or make it sound again.
+    Plant { defect: Option<Defect> },
 }
 
 /// A request to a node, with the number that its answer will carry.

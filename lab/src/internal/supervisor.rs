@@ -23,6 +23,9 @@ const INNER: CloneFlags = CloneFlags::CLONE_NEWPID
     .union(CloneFlags::CLONE_NEWUTS)
     .union(CloneFlags::CLONE_NEWIPC);
 
+/// How long the last processes of a lab may take to leave its control groups.
+const GROUPS_EMPTY: Duration = Duration::from_secs(20);
+
 /// Runs a lab until it ends or is told to end, then removes its control groups.
 pub(super) fn run(root: &Path, lock: &Path) -> Result<()> {
     // Away from the terminal: an interrupt there is meant for the command, not for the lab.
@@ -54,7 +57,7 @@ pub(super) fn run(root: &Path, lock: &Path) -> Result<()> {
     state.write(&paths)?;
 
     let outcome = outlive(&mut child, &signals);
-    cgroup::remove(&state.cgroups, Duration::from_secs(20))?;
+    cgroup::remove(&state.cgroups, GROUPS_EMPTY * spec.patience)?;
     outcome
 }
 

@@ -41,6 +41,11 @@ impl Cidr {
         Family::of(self.0.addr())
     }
 
+    /// The block of twice the size that it is a half of; itself, if there is none.
+    pub(super) fn wider(self) -> Self {
+        Self(self.0.supernet().unwrap_or(self.0))
+    }
+
     /// True if the address lies in it.
     pub fn contains(&self, address: IpAddr) -> bool {
         self.0.contains(&address)

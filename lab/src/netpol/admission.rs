@@ -11,6 +11,8 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{mpsc, oneshot};
 use tracing::debug;
 
+use super::Defect;
+
 /// A pod that is about to start, as the CNI plugin knows it. One line of JSON on the socket.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -29,8 +31,26 @@ pub(super) struct Answer {
     pub(super) error: Option<String>,
 }
 
-/// A newcomer, and whom to tell when it is in.
-pub(super) type Request = (Newcomer, oneshot::Sender<Answer>);
+/// A defect to be planted on purpose, or none to be sound again. One line of JSON on the same socket.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Plant {
+    /// What is broken from now on.
+    pub(super) plant: Option<Defect>,
+}
+
+/// What is said on the socket.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub(super) enum Said {
+    /// By the CNI plugin.
+    Newcomer(Newcomer),
+    /// By whoever tests the tests.
+    Plant(Plant),
+}
+
+/// What was said, and whom to tell when it is in force.
+pub(super) type Request = (Said, oneshot::Sender<Answer>);
 
 /// Listens on the socket, in place of whoever listened there before.
 pub(super) fn listen(socket: &Path) -> std::io::Result<mpsc::Receiver<Request>> {
@@ -57,10 +77,10 @@ async fn serve(stream: UnixStream, requests: mpsc::Sender<Request>) -> std::io::
     let (read, mut write) = stream.into_split();
     let mut line = String::new();
     BufReader::new(read).read_line(&mut line).await?;
-    let newcomer: Newcomer = serde_json::from_str(&line)?;
+    let said: Said = serde_json::from_str(&line)?;
     let (reply, answer) = oneshot::channel();
     let gone = || Answer { error: Some("the policy dataplane has ended".to_owned()) };
-    let answer = match requests.send((newcomer, reply)).await {
+    let answer = match requests.send((said, reply)).await {
         Ok(()) => answer.await.unwrap_or_else(|_| gone()),
         Err(_) => gone(),
     };

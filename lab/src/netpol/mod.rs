@@ -8,8 +8,10 @@ mod address;
 mod admission;
 mod compile;
 mod convert;
+mod defect;
 mod model;
 mod nft;
+mod plant;
 mod plugin;
 mod render;
 mod ruleset;
@@ -21,11 +23,13 @@ mod tests;
 
 pub use address::{Cidr, CidrError, Family};
 pub use compile::{NodeView, compile};
+pub use defect::Defect;
 pub use model::{
     Direction, Expression, IpBlock, Labels, NamedPort, Namespace, NamespaceScope, Operator, Peer, Peers, Pod,
     Policy, Port, PortTarget, Ports, Protocol, Rule, Selector, Snapshot,
 };
 pub use nft::{Nft, NftError};
+pub(crate) use plant::plant;
 pub use plugin::{plugin, plugin_configuration};
 pub use ruleset::{Fate, PeerMatch, PodChain, PolicyChain, PortMatch, PortRange, RuleMatch, Ruleset, TABLE};
 pub use run::{NetpolError, NetpolOptions, Status, run};

@@ -16,8 +16,9 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::sleep_until;
 use tracing::{debug, info, warn};
 
-use super::admission::{self, Answer, Newcomer};
-use super::{Cidr, Kind, Nft, NftError, NodeView, Ruleset, State, compile};
+use super::admission::{self, Answer, Newcomer, Said};
+use super::defect::Planted;
+use super::{Cidr, Defect, Kind, Nft, NftError, NodeView, Ruleset, State, compile};
 
 /// Changes that come within this time of each other go in together.
 const DEBOUNCE: Duration = Duration::from_millis(4);
@@ -77,6 +78,9 @@ pub struct Status {
     pub policies: usize,
     /// Time from the first change to its rules in force, in microseconds.
     pub micros: u64,
+    /// What is broken on purpose.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub planted: Option<Defect>,
 }
 
 /// Why the dataplane cannot run.
@@ -135,7 +139,7 @@ pub async fn run(options: NetpolOptions) -> Result<(), NetpolError> {
     }
     let nft = Nft::new(&options.nft);
     let view = NodeView { name: options.node.clone(), pod_ranges: options.pod_ranges.clone() };
-    let mut force = InForce { options: &options, nft, ruleset: None, generation: 0 };
+    let mut force = InForce { options: &options, nft, ruleset: None, generation: 0, planted: None };
     force.replace(Ruleset::closed(view.pod_ranges.clone()), false, Instant::now()).await?;
 
     let mut requests = match &options.admission {
@@ -148,6 +152,7 @@ pub async fn run(options: NetpolOptions) -> Result<(), NetpolError> {
     let mut events = std::pin::pin!(events(client));
     let mut state = State::default();
     let mut waiting: Vec<Waiting> = Vec::new();
+    let mut planted = Planted::default();
     // Since when the rules in force have been behind what is known, if they are.
     let mut behind: Option<Instant> = None;
     loop {
@@ -157,8 +162,18 @@ pub async fn run(options: NetpolOptions) -> Result<(), NetpolError> {
         loop {
             let changed = tokio::select! {
                 event = events.next() => state.apply(&event.ok_or(NetpolError::WatchEnded)?),
-                Some((newcomer, reply)) = requests.recv() => {
-                    let changed = state.announce(&newcomer.uid, newcomer.addresses.clone());
+                Some((said, reply)) = requests.recv() => {
+                    let (newcomer, changed) = match said {
+                        Said::Newcomer(newcomer) => {
+                            let changed = state.announce(&newcomer.uid, newcomer.addresses.clone());
+                            (Some(newcomer), changed)
+                        }
+                        Said::Plant(plant) => {
+                            planted.plant(plant.plant);
+                            warn!(defect = ?plant.plant, "broken on purpose, or sound again");
+                            (None, true)
+                        }
+                    };
                     waiting.push(Waiting { newcomer, reply, since: Instant::now() });
                     changed
                 }
@@ -171,7 +186,8 @@ pub async fn run(options: NetpolOptions) -> Result<(), NetpolError> {
         }
         let Some(snapshot) = state.snapshot() else { continue };
         if let Some(since) = behind {
-            match force.replace(compile(&snapshot, &view), true, since).await {
+            force.planted = planted.defect();
+            match force.replace(compile(&planted.spoil(snapshot), &view), true, since).await {
                 Ok(()) => behind = None,
                 // The old rules stay in force until the new ones are in, and no new pod is in the old ones.
                 Err(NetpolError::Nft(error)) => {
@@ -185,9 +201,9 @@ pub async fn run(options: NetpolOptions) -> Result<(), NetpolError> {
     }
 }
 
-/// A newcomer whose plugin waits for an answer.
+/// Who waits for an answer: the plugin of a newcomer, or who has planted something.
 struct Waiting {
-    newcomer: Newcomer,
+    newcomer: Option<Newcomer>,
     reply: oneshot::Sender<Answer>,
     since: Instant,
 }
@@ -195,10 +211,11 @@ struct Waiting {
 impl Waiting {
     /// Answers if there is an answer by now.
     fn settle(self, state: &State, in_force: bool) -> Option<Self> {
-        let error = if in_force && state.knows_pod(&self.newcomer.uid) {
+        let known = self.newcomer.as_ref().is_none_or(|newcomer| state.knows_pod(&newcomer.uid));
+        let error = if in_force && known {
             None
         } else if self.since.elapsed() > ADMISSION {
-            let pod = &self.newcomer.pod;
+            let pod = self.newcomer.as_ref().map(|newcomer| newcomer.pod.as_str());
             warn!(pod, in_force, "newcomer turned away");
             Some(if in_force {
                 "the API does not tell of this pod"
@@ -220,6 +237,7 @@ struct InForce<'a> {
     nft: Nft,
     ruleset: Option<Ruleset>,
     generation: u64,
+    planted: Option<Defect>,
 }
 
 impl InForce<'_> {
@@ -237,6 +255,7 @@ impl InForce<'_> {
             pods: ruleset.egress.len(),
             policies: ruleset.policy_chains.len(),
             micros: u64::try_from(since.elapsed().as_micros()).unwrap_or(u64::MAX),
+            planted: self.planted,
         };
         self.ruleset = Some(ruleset);
         if first_synced {

@@ -1,5 +1,7 @@
 //! IAM-04: where rights end.
 
+use std::{fmt, str::FromStr};
+
 use cucumber::{then, when};
 
 use super::support::{
@@ -9,21 +11,48 @@ use super::support::{
 };
 use crate::{
     bdd::{StepError, StepResult, World},
-    cluster::Cluster,
+    cluster::{Cluster, rbac, silent_apis},
     engine::{ComparisonRow, Evidence, EvidenceBody, Reason, ReasonKind},
     oracle::{AccessRow, AccessScope, ExpectedAccess},
     probe::{
         Accepted, Attempt, Open, VerdictKind,
-        access::{self, ListedRules},
+        access::{self, ListedRules, Served},
     },
     profile::{LoadedPlatform, RoleRights, Rule},
     tenant::{Actor, Tenant},
 };
 
-/// The answers to every question about one role.
+/// Whose rights are asked about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, cucumber::Parameter)]
+#[param(name = "holder", regex = "administrator|viewer|workload")]
+pub enum Holder {
+    /// A person.
+    Role(Role),
+    /// The service account that the tenant's pods run under.
+    Workload,
+}
+
+impl FromStr for Holder {
+    type Err = String;
+
+    fn from_str(word: &str) -> Result<Self, String> {
+        if word == "workload" { Ok(Self::Workload) } else { word.parse().map(Self::Role) }
+    }
+}
+
+impl fmt::Display for Holder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Role(role) => role.fmt(f),
+            Self::Workload => f.write_str("workload"),
+        }
+    }
+}
+
+/// The answers to every question about one holder of rights.
 #[derive(Debug)]
 struct Answers {
-    role: Role,
+    role: Holder,
     rows: Vec<AccessRow>,
     listed: ListedRules,
 }
@@ -32,11 +61,15 @@ struct Answers {
 #[derive(Debug, Default)]
 struct Allowed(Vec<Attempt>);
 
-fn rights(profile: &LoadedPlatform, role: Role) -> Result<&RoleRights, StepError> {
+pub(super) fn rights(profile: &LoadedPlatform, role: Holder) -> Result<RoleRights, StepError> {
     let rights = profile.platform.spec.rights.as_ref();
     let of_role = rights.and_then(|rights| match role {
-        Role::Administrator => Some(&rights.admin),
-        Role::Viewer => rights.viewer.as_ref(),
+        Holder::Role(Role::Administrator) => Some(rights.admin.clone()),
+        Holder::Role(Role::Viewer) => rights.viewer.clone(),
+        Holder::Workload => Some(rights.workload.clone().unwrap_or_else(|| RoleRights {
+            cluster: rights.admin.cluster.clone(),
+            ..RoleRights::default()
+        })),
     });
     of_role.ok_or_else(|| {
         StepError::requirement(format!(
@@ -47,26 +80,29 @@ fn rights(profile: &LoadedPlatform, role: Role) -> Result<&RoleRights, StepError
 }
 
 #[when(
-    regex = r#"^the (administrator|viewer) of "([^"]+)" is asked about every verb on every resource that the cluster serves, in its own namespace, in that of "([^"]+)" and on the cluster$"#
+    regex = r#"^the (administrator|viewer|workload) of "([^"]+)" is asked about every verb on every resource that the cluster serves, in its own namespace, in that of "([^"]+)" and on the cluster$"#
 )]
-async fn ask(world: &mut World, role: Role, own: String, other: String) -> StepResult {
+async fn ask(world: &mut World, role: Holder, own: String, other: String) -> StepResult {
     let (own, other) = (tenants::named(world, &own)?, tenants::named(world, &other)?);
-    let actor = tenants::actor(&own, role)?;
+    let actor = match role {
+        Holder::Role(role) => tenants::actor(&own, role)?,
+        Holder::Workload => tenants::workload(world, &own).await?,
+    };
     ask_as(world, &actor, role, &own, &other).await
 }
 
-/// Asks somebody who ought to have the rights of a role.
+/// Asks somebody who ought to have the rights of a holder.
 pub(super) async fn ask_as(
     world: &mut World,
     actor: &Actor,
-    role: Role,
+    role: Holder,
     own: &Tenant,
     other: &Tenant,
 ) -> StepResult {
     let cluster = world.service::<Cluster>()?;
     let trouble = |error| cluster.error("ask for the rights of a tenant", error);
-    let served = access::served(&cluster.client()).await.map_err(trouble)?;
-    let questions = access::questions(&served, own.namespace(), other.namespace());
+    let served = everything_served(&cluster).await?;
+    let questions = access::questions(&served, &rbac(&cluster).await?, own.namespace(), other.namespace());
     let asked = questions.len();
     let began = std::time::Instant::now();
     let rows = access::ask(&actor.client, questions).await.map_err(trouble)?;
@@ -85,12 +121,28 @@ pub(super) async fn ask_as(
     Ok(())
 }
 
+/// What the cluster serves, provided that everything that it serves answers.
+pub(super) async fn everything_served(cluster: &Cluster) -> Result<Vec<Served>, StepError> {
+    let silent = silent_apis(cluster).await?;
+    if let Some(first) = silent.first() {
+        return Err(StepError::trouble(format!(
+            "not everything that the cluster serves can be asked about: {first}"
+        ))
+        .details(silent.iter().skip(1))
+        .hint("`kubectl get apiservices` shows it; mend or remove the API, and run again"));
+    }
+    access::served(&cluster.client())
+        .await
+        .map_err(|error| cluster.error("discover what the API server serves", error).into())
+}
+
 /// Judges the answers of one scope. The table shows what is allowed and what ought to be: the thousands of rights that
 /// are rightly refused would hide it.
 fn judge(world: &World, scope: AccessScope) -> StepResult {
     let profile = world.service::<LoadedPlatform>()?;
     let answers = world.slots.require::<Answers>("answers about rights")?;
-    let expected = ExpectedAccess::new(rights(&profile, answers.role)?);
+    let promised = rights(&profile, answers.role)?;
+    let expected = ExpectedAccess::new(&promised);
     let rows: Vec<_> = answers.rows.iter().filter(|row| row.scope == scope).collect();
     let word = |allowed: bool| if allowed { "allowed" } else { "refused" }.to_owned();
     let shown = rows
@@ -150,7 +202,8 @@ fn grants(rule: &Rule) -> impl Iterator<Item = (&String, &String, &String)> {
 async fn rules_agree(world: &mut World) -> StepResult {
     let profile = world.service::<LoadedPlatform>()?;
     let Answers { role, rows, listed } = world.slots.require::<Answers>("answers about rights")?;
-    let expected = ExpectedAccess::new(rights(&profile, *role)?);
+    let promised = rights(&profile, *role)?;
+    let expected = ExpectedAccess::new(&promised);
     // A right on named objects is never asked about, since a question without a name is not about them.
     let unpromised = listed.named.iter().flat_map(|(rule, names)| {
         grants(rule)
@@ -235,7 +288,8 @@ async fn viewer_each_verb(world: &mut World, own: String) -> StepResult {
 )]
 async fn secrets(world: &mut World, role: Role, own: String, other: String) -> StepResult {
     let profile = world.service::<LoadedPlatform>()?;
-    let expected = ExpectedAccess::new(rights(&profile, role)?);
+    let promised = rights(&profile, Holder::Role(role))?;
+    let expected = ExpectedAccess::new(&promised);
     let (own, other) = (tenants::named(world, &own)?, tenants::named(world, &other)?);
     let actor = tenants::actor(&own, role)?;
     let here = verbs::Sample::secret(&own).await?;

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     bdd::{StepError, StepResult, World},
-    cluster::{Cluster, PeerClusters},
+    cluster::{Cluster, PeerClusters, rbac},
     engine::{ComparisonRow, Evidence, EvidenceBody, Reason, ReasonKind},
     oracle::ExpectedAccess,
     probe::{Accepted, Attempt, Open, VerdictKind, access},
@@ -200,7 +200,7 @@ async fn ask_member(world: &mut World, role: Role, own: String, other: String) -
     let login = logins::login([group(&provider, &own, role)?]);
     let token = logins::token(&provider, &login, Mint::Ordinary).await?;
     let actor = logins::actor(&provider, &cluster, &token)?;
-    rights::ask_as(world, &actor, role, &own, &other).await
+    rights::ask_as(world, &actor, rights::Holder::Role(role), &own, &other).await
 }
 
 /// The groups of somebody who is not a member, but nearly.
@@ -284,8 +284,8 @@ async fn ask_nobody(world: &mut World, own: String, other: String) -> StepResult
     let token = logins::token(&provider, &login, Mint::Ordinary).await?;
     let actor = logins::actor(&provider, &cluster, &token)?;
     let trouble = |error| cluster.error("ask for the rights of a user", error);
-    let served = access::served(&cluster.client()).await.map_err(trouble)?;
-    let questions = access::questions(&served, own.namespace(), other.namespace());
+    let served = rights::everything_served(&cluster).await?;
+    let questions = access::questions(&served, &rbac(&cluster).await?, own.namespace(), other.namespace());
     let rows = access::ask(&actor.client, questions).await.map_err(trouble)?;
     let everyone = profile.platform.spec.rights.as_ref().map(|rights| rights.admin.cluster.clone());
     let promised = RoleRights { cluster: everyone.unwrap_or_default(), ..RoleRights::default() };

@@ -2,9 +2,13 @@
 
 mod access;
 mod admission;
+mod anonymous;
 mod audit;
+mod cluster_admin;
+mod every_verb;
 mod guard_rails;
 mod identity;
+mod images;
 mod insides;
 mod key_rotation;
 mod labels;
@@ -16,9 +20,15 @@ mod open_connections;
 mod ownership;
 mod promptness;
 mod quota;
+mod self_service;
+mod services;
 mod side_doors;
+mod standard;
+mod storage;
 mod support;
 mod tenants;
+mod turnover;
+mod ways_up;
 mod words;
 
 use super::{Polarity, StepPolarity};
@@ -48,4 +58,6 @@ pub const POLARITY: &[StepPolarity] = &[
         text: "^it is let in, unless the cluster is a production cluster$",
         polarity: Polarity::DeniesWithControl,
     },
+    StepPolarity { text: "^nothing is on the volume of", polarity: Polarity::Denies },
+    StepPolarity { text: "^the mark is found there once", polarity: Polarity::Controls },
 ];

@@ -4,9 +4,13 @@ use std::collections::BTreeMap;
 
 use cucumber::{then, when};
 use k8s_openapi::api::core::v1::ResourceQuota;
-use kube::{Api, api::ListParams};
+use kube::{
+    Api,
+    api::{ApiResource, DynamicObject, ListParams},
+};
 
 use super::support::{
+    api::{Tries, dry, typed},
     consumption::{self, Consumable, Consumption},
     denials::{self, Sandwich, Tried, summarised},
     tenants::{self, Role},
@@ -148,6 +152,86 @@ async fn unscoped(world: &mut World) -> StepResult {
         })
         .collect();
     tenants::all_hold(world, "scopes of the quotas", rows)
+}
+
+/// Kinds of objects that a tenant could pile up, with the keys any of which limits their number, and how a small one
+/// looks.
+const PILES: [(&str, &str, &[&str]); 7] = [
+    ("Pod", "pods", &["pods", "count/pods"]),
+    ("Service", "services", &["services", "count/services"]),
+    ("ConfigMap", "configmaps", &["configmaps", "count/configmaps"]),
+    ("Secret", "secrets", &["secrets", "count/secrets"]),
+    (
+        "PersistentVolumeClaim",
+        "persistentvolumeclaims",
+        &["persistentvolumeclaims", "count/persistentvolumeclaims"],
+    ),
+    (
+        "ReplicationController",
+        "replicationcontrollers",
+        &["replicationcontrollers", "count/replicationcontrollers"],
+    ),
+    ("ResourceQuota", "resourcequotas", &["resourcequotas", "count/resourcequotas"]),
+];
+
+fn small(kind: &str, image: &str) -> serde_json::Value {
+    let mut object = serde_json::json!({
+        "apiVersion": "v1", "kind": kind, "metadata": {"name": "plimsoll-pile"},
+    });
+    match kind {
+        "Pod" => object = super::support::pods::compliant("plimsoll-pile", image),
+        "Service" => object = super::support::reaches::plain("plimsoll-pile"),
+        "PersistentVolumeClaim" => object = consumption::claim("plimsoll-pile", "1Mi"),
+        "ReplicationController" => {
+            object["spec"] = serde_json::json!({"replicas": 0, "selector": {"plimsoll.dev/never": "true"}});
+        }
+        _ => {}
+    }
+    object
+}
+
+/// Either their number is limited, or the tenant cannot make any: one of the two is enough.
+#[then("every kind of object that its administrator can make has a limit on its number")]
+async fn piles_limited(world: &mut World) -> StepResult {
+    let tenant = tenants::its(world)?;
+    let actor = tenants::actor(&tenant, Role::Administrator)?;
+    let image = tenants::image(world)?;
+    let namespace = tenant.namespace();
+    let quotas = world.slots.require::<Quotas>("quotas")?;
+    let keys: Vec<String> = quotas
+        .0
+        .iter()
+        .filter(|(of, _)| of == namespace)
+        .flat_map(|(_, quotas)| quotas)
+        .filter(|quota| scopes(quota).is_empty())
+        .flat_map(|quota| hard(quota).into_keys())
+        .collect();
+    let mut rows = Vec::new();
+    for (kind, plural, limits) in PILES {
+        let limit = keys.iter().find(|key| limits.contains(&key.as_str()));
+        let attempt = {
+            let gvk = kube::core::GroupVersionKind::gvk("", "v1", kind);
+            let resource = ApiResource::from_gvk_with_plural(&gvk, plural);
+            let api: Api<DynamicObject> = Api::namespaced_with(actor.client.clone(), namespace, &resource);
+            let object: DynamicObject = typed(small(kind, &image))?;
+            actor.tries(&format!("create {plural} in {namespace}"), api.create(&dry(), &object)).await
+        };
+        world.record(attempt.to_evidence(&Accepted::only(VerdictKind::Open), None));
+        if attempt.verdict.kind().is_unclear() {
+            return Err(StepError::trouble(format!("{attempt} cannot be judged: {}", attempt.verdict)).into());
+        }
+        let refused = matches!(attempt.verdict, Verdict::Forbidden { .. });
+        rows.push(ComparisonRow {
+            name: format!("the number of {plural}"),
+            expected: "limited, or nothing that the tenant can make".to_owned(),
+            holds: limit.is_some() || refused,
+            seen: match limit {
+                Some(key) => format!("limited by {key}"),
+                None => format!("no limit, and {} for its administrator", attempt.verdict),
+            },
+        });
+    }
+    tenants::all_hold(world, "kinds of objects that could be piled up", rows)
 }
 
 #[when(expr = "its administrator uses up all of the {consumable} that it has left, and then asks for more")]

@@ -217,7 +217,8 @@ async fn at_node_port(world: &mut World) -> StepResult {
 }
 
 impl Door {
-    /// The pod by the address of its node.
+    /// The pod by the address of its node. What shares the network of its node answers datagrams from whichever of the
+    /// node's addresses is nearest, and a client hears only the one that it asked: so it is tried over TCP alone.
     fn targets(&self) -> Vec<Target> {
         let target = |transport| Target {
             place: self.pod.place.clone(),
@@ -225,7 +226,9 @@ impl Door {
             host: self.address.clone(),
             ..self.pod.target(transport)
         };
-        TRANSPORTS.map(target).into()
+        let shares_network = self.pod.address == self.address;
+        let transports: &[Transport] = if shares_network { &[Transport::Tcp] } else { &TRANSPORTS };
+        transports.iter().copied().map(target).collect()
     }
 }
 
@@ -408,9 +411,11 @@ async fn node_ports(world: &mut World) -> StepResult {
     let seed = world.scenario().seed() & 0xffff;
     let (to_control, to_subject) = (format!("door-{seed:04x}"), format!("door-foreign-{seed:04x}"));
     let selector = json!({crate::tenant::TIER_LABEL: Tier::Db.name()});
-    let control = open_node_port(world, behind, service(&to_control, Some(selector))).await?;
+    // In this order: a proxy that leads to the control tenant has heard of what was made before, so that the way to the
+    // subject is known to be laid by every node by which the control is OPEN.
     let subject = open_node_port(world, behind, service(&to_subject, None)).await?;
     put_behind(world, behind, &to_subject, &foreign).await?;
+    let control = open_node_port(world, behind, service(&to_control, Some(selector))).await?;
     let expect = |pod: &DeployedPod| format!("{}/{}", pod.namespace, pod.name);
     world.slots.insert(NodePorts {
         control: ways(behind.name(), &control, &nodes, &expect(&own)),

@@ -40,6 +40,8 @@ async fn each_is(world: &mut World, words: String) -> StepResult {
 }
 
 #[then(regex = r#"^the same attempt was OPEN for the administrator of "[^"]+" just before and just after$"#)]
+#[then("each of them was OPEN for the administrator of the cluster just before and just after")]
+#[then("each of them was OPEN for the harness just before and just after")]
 #[then("the same administrator could do so to an object of its own just before and just after")]
 async fn each_was_open(world: &mut World) -> StepResult {
     Ok(denials::each_was_open(world)?)

@@ -6,8 +6,9 @@ use std::path::PathBuf;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use super::{
-    CleanupArgs, ColorChoice, CompletionArgs, ConfigArgs, DoctorArgs, ExplainArgs, ImageArgs, LintArgs,
-    ListArgs, ManArgs, PlanArgs, ReportArgs, RunArgs, SabotageCommand, SchemaArgs, VerifyArgs, VersionArgs,
+    CleanupArgs, ColorChoice, CompletionArgs, ConfigArgs, DoctorArgs, ExplainArgs, FuzzCommand, ImageArgs,
+    LintArgs, ListArgs, ManArgs, PlanArgs, ReportArgs, RunArgs, SabotageCommand, SchemaArgs, VerifyArgs,
+    VersionArgs,
 };
 use crate::exit::Exit;
 
@@ -79,6 +80,9 @@ pub enum Command {
     /// Break an expendable platform on purpose, and see who notices
     #[command(subcommand)]
     Sabotage(SabotageCommand),
+    /// Compare what a cluster does with what a standard says, case by case
+    #[command(subcommand)]
+    Fuzz(FuzzCommand),
     /// Render the results of a recorded run, without a cluster
     Report(ReportArgs),
     /// Check that the evidence of a run is whole and unchanged

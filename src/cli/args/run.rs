@@ -28,6 +28,8 @@ Examples:
       one promise, and the tenants stay for a look where it is broken
   plimsoll run --cluster lab:a --peer production=lab:b
       two clusters of one fleet, for the promises that are about both
+  plimsoll run --suite ci --repeat 20
+      whether the suite agrees with itself: exit code 3 where two runs differ in a scenario
   plimsoll run --report junit=junit.xml --report markdown=summary.md
       reports where CI wants them")]
 pub struct RunArgs {
@@ -42,6 +44,9 @@ pub struct RunArgs {
     /// Write a further report: html, json, ndjson, junit, markdown, terminal or bundle (repeatable; - is stdout)
     #[arg(long, value_name = "FORMAT=PATH", help_heading = "Results")]
     pub(crate) report: Vec<ReportTarget>,
+    /// The suite's own grade, as `plimsoll sabotage run --results` wrote it: goes into journal and reports
+    #[arg(long, value_name = "FILE", help_heading = "Results")]
+    pub(crate) grade: Option<std::path::PathBuf>,
     #[command(flatten)]
     pub(crate) place: PlaceArgs,
     /// The agent's image, where the cluster's nodes pull images (`plimsoll image` writes it)
@@ -55,6 +60,13 @@ pub struct RunArgs {
     #[arg(short, long, value_name = "NUMBER", help_heading = "Run options")]
     #[arg(value_parser = clap::value_parser!(u16).range(1..=64))]
     pub(crate) jobs: Option<u16>,
+    /// Run it so many times, one after the other, and see whether the runs agree; each has a seed of its own
+    #[arg(long, value_name = "NUMBER", help_heading = "Run options", conflicts_with_all = ["report", "keep"])]
+    #[arg(value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) repeat: Option<u16>,
+    /// With --repeat: stop at the first run that disagrees with those before it
+    #[arg(long, help_heading = "Run options", requires = "repeat")]
+    pub(crate) until_disagreement: bool,
     /// Keep the tenants after the run
     #[arg(long, value_name = "WHEN", value_enum, help_heading = "Run options")]
     #[arg(num_args = 0..=1, require_equals = true, default_missing_value = "always")]

@@ -30,6 +30,9 @@ pub struct ReportArgs {
     /// [default: terminal=-]
     #[arg(long, value_name = "FORMAT=PATH")]
     pub(crate) report: Vec<ReportTarget>,
+    /// The suite's own grade, as `plimsoll sabotage run --results` wrote it [default: the one in the run's journal]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) grade: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) place: PlaceArgs,
 }
@@ -59,6 +62,10 @@ pub enum SchemaWhat {
     Journal,
     /// The JSON report
     Report,
+    /// The grade of the suite, as `plimsoll sabotage run --results` writes it
+    Grade,
+    /// A sabotage
+    Sabotage,
     /// A suite
     Suite,
     /// The file of settings
@@ -67,7 +74,8 @@ pub enum SchemaWhat {
 
 impl SchemaWhat {
     /// All of them, in the order of the help.
-    pub(crate) const ALL: [Self; 5] = [Self::Profile, Self::Journal, Self::Report, Self::Suite, Self::Config];
+    pub(crate) const ALL: [Self; 7] =
+        [Self::Profile, Self::Journal, Self::Report, Self::Grade, Self::Sabotage, Self::Suite, Self::Config];
 
     /// The name of the schema's file, before `.schema.json`.
     pub(crate) const fn file(self) -> &'static str {
@@ -75,6 +83,8 @@ impl SchemaWhat {
             Self::Profile => "platform",
             Self::Journal => "journal",
             Self::Report => "report",
+            Self::Grade => "grade",
+            Self::Sabotage => "sabotage",
             Self::Suite => "suite",
             Self::Config => "config",
         }

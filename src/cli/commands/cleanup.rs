@@ -11,6 +11,7 @@ use crate::cli::failure::Failure;
 use crate::cli::main::block_on;
 use crate::cli::output::{Listing, count};
 use crate::cli::settings::Layers;
+use crate::cli::soundness;
 use crate::cli::terminal::Terminal;
 use crate::cluster::{Leftover, SweepSelection, find_leftovers, remove_leftovers};
 use crate::exit::Exit;
@@ -27,7 +28,22 @@ pub(super) fn run(args: &CleanupArgs, layers: &Layers, terminal: Terminal) -> Re
     };
     block_on(async {
         let cluster = access::connect(&args.access, layers, &platform, terminal, !args.dry_run).await?;
-        let found = find_leftovers(&cluster, &selection).await.map_err(access::refused)?;
+        let mut orphans = Vec::new();
+        if let Some(broken) = soundness::broken(&cluster).await? {
+            eprintln!("warning: {broken}");
+            // Whoever is at work puts it back.
+            if !args.dry_run && broken.by.is_none() {
+                orphans = soundness::put_back(&cluster).await?;
+            }
+        }
+        let mut found = find_leftovers(&cluster, &selection).await.map_err(access::refused)?;
+        if !orphans.is_empty() {
+            let selection = SweepSelection::Runs(orphans.into_iter().collect());
+            let of_dead = find_leftovers(&cluster, &selection).await.map_err(access::refused)?.meant;
+            found.others.retain(|run, _| !of_dead.iter().any(|left| left.run == *run));
+            let known: BTreeSet<_> = found.meant.iter().map(|left| left.reference.clone()).collect();
+            found.meant.extend(of_dead.into_iter().filter(|left| !known.contains(&left.reference)));
+        }
         for kind in &found.unseen {
             eprintln!("warning: could not look at {kind}: there may be more");
         }

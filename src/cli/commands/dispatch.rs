@@ -1,8 +1,8 @@
 //! From a command as typed to its file.
 
 use super::{
-    cleanup, completion, config, doctor, explain, image, lab, lint, list, man, plan, report, run, sabotage,
-    schema, verify, version,
+    cleanup, completion, config, doctor, explain, fuzz, image, lab, lint, list, man, plan, report, run,
+    sabotage, schema, verify, version,
 };
 use crate::cli::args::{Cli, Command};
 use crate::cli::failure::Failure;
@@ -26,7 +26,8 @@ pub(in crate::cli) fn dispatch(cli: Cli, layers: &Layers, terminal: Terminal) ->
         Command::Man(args) => man::run(&args),
         Command::Version(args) => version::run(&args),
         Command::Doctor(args) => doctor::run(&args, layers, terminal),
-        Command::Sabotage(command) => sabotage::run(&command, layers, terminal),
+        Command::Sabotage(command) => sabotage::run(&command, layers, terminal, cli.global.quiet),
+        Command::Fuzz(command) => fuzz::run(&command, layers, terminal, cli.global.quiet),
         Command::Lab(command) => lab::run(command),
         Command::Image(args) => image::run(&args),
         Command::Run(args) => run::run(&args, layers, terminal, cli.global.quiet),

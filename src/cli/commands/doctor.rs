@@ -8,7 +8,7 @@ use crate::cli::main::block_on;
 use crate::cli::output::{Listing, count};
 use crate::cli::settings::Layers;
 use crate::cli::terminal::Terminal;
-use crate::cli::{access, catalog};
+use crate::cli::{access, catalog, soundness};
 use crate::cluster::{Finding, FindingLevel, Ownership, RunId, doctor};
 use crate::exit::Exit;
 
@@ -48,9 +48,23 @@ pub(super) fn run(args: &DoctorArgs, layers: &Layers, terminal: Terminal) -> Res
                 finding.hint.clone().unwrap_or_default(),
             ]);
         }
+        let broken = soundness::broken(&cluster).await?;
+        if let Some(broken) = &broken {
+            let hint = match broken.by {
+                Some(_) => "wait until it is done",
+                None => "`plimsoll cleanup` puts it back",
+            };
+            data.push(json!({
+                "level": word(FindingLevel::Lacking), "topic": "platform", "message": broken.to_string(),
+                "suites": [], "hint": hint,
+            }));
+            let cells = [word(FindingLevel::Lacking), "platform", &format!("{broken}; {hint}"), "", hint];
+            listing.row(cells.map(str::to_owned));
+        }
         listing.print(args.output, &data)?;
-        let lacking = report.findings.iter().filter(|finding| finding.level == FindingLevel::Lacking).count();
-        if report.is_healthy() {
+        let lacking = report.findings.iter().filter(|finding| finding.level == FindingLevel::Lacking).count()
+            + usize::from(broken.is_some());
+        if lacking == 0 {
             eprintln!("nothing is lacking");
             Ok(Exit::Conformant)
         } else {

@@ -16,7 +16,10 @@ use crate::report::{self, Format, Model};
 pub(super) fn run(args: &ReportArgs, layers: &Layers, terminal: Terminal) -> Result<Exit, Failure> {
     let path = recorded::find(args.run.as_deref(), &layers.reports_dir(args.place.reports_dir.clone()))?;
     let journal = recorded::journal(&path)?;
-    let model = recorded::model(&journal)?;
+    let mut model = recorded::model(&journal)?;
+    if let Some(file) = &args.grade {
+        model.give(recorded::grade(file)?);
+    }
     let to_terminal = [ReportTarget { form: ReportForm::Rendered(Format::Terminal), path: None }];
     let targets = if args.report.is_empty() { &to_terminal[..] } else { &args.report };
     for target in targets {

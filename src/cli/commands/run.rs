@@ -10,36 +10,73 @@ use crate::cli::failure::Failure;
 use crate::cli::main::block_on;
 use crate::cli::settings::Layers;
 use crate::cli::terminal::Terminal;
-use crate::cli::{access, agent_image, catalog, output, place, recorded};
-use crate::cluster::{RunId, Target};
-use crate::engine::Signal;
+use crate::cli::{access, agent_image, catalog, output, place, recorded, soundness};
+use crate::cluster::{Cluster, PeerClusters, RunId, Target};
+use crate::engine::{Plan, Signal};
 use crate::evidence::{self, Bundle, Journal};
 use crate::exit::Exit;
-use crate::report::{Format, LiveOptions, LiveReporter, Model};
+use crate::profile::LoadedPlatform;
+use crate::report::{Format, GivenGrade, LiveOptions, LiveReporter, Model, RequirementInfo};
 use crate::session::{self, ClusterStage, Ended, RunOrder, Signals};
+use crate::tenant::AgentImage;
+
+/// Everything of a run that has been resolved and checked, for one run or for many.
+pub(super) struct Prepared {
+    platform: Arc<LoadedPlatform>,
+    features: Vec<cucumber::gherkin::Feature>,
+    plan: Plan,
+    pub(super) seed: u64,
+    concurrency: usize,
+    keep: session::Keep,
+    runs: PathBuf,
+    reports: Vec<(Format, PathBuf)>,
+    requirements: Vec<RequirementInfo>,
+    grade: Option<GivenGrade>,
+    /// The other clusters of the fleet.
+    peers: PeerClusters,
+}
+
+impl Prepared {
+    pub(super) fn order(&self, id: RunId, seed: u64, live: Option<LiveReporter>) -> RunOrder {
+        RunOrder {
+            id,
+            command: command_line(),
+            platform: Arc::clone(&self.platform),
+            features: self.features.clone(),
+            plan: self.plan.clone(),
+            steps: bdd::step_definitions(),
+            seed,
+            concurrency: self.concurrency,
+            keep: self.keep,
+            runs: self.runs.clone(),
+            reports: self.reports.clone(),
+            requirements: self.requirements.clone(),
+            live,
+        }
+    }
+
+    pub(super) fn stage(&self, cluster: &Cluster, image: &AgentImage) -> ClusterStage {
+        let stage = ClusterStage::new(cluster.clone(), Arc::clone(&self.platform), image.clone());
+        stage.given(self.grade.as_ref().map(GivenGrade::evidence)).beside(self.peers.clone())
+    }
+}
 
 /// Runs what is selected, and says where the evidence lies.
 pub(super) fn run(args: &RunArgs, layers: &Layers, terminal: Terminal, quiet: bool) -> Result<Exit, Failure> {
     // Everything that can be refused is refused here, before anything is touched.
-    let platform = catalog::platform(&layers.profile(args.profile.profile.clone()))?;
+    let platform = Arc::new(catalog::platform(&layers.profile(args.profile.profile.clone()))?);
     let all = catalog::load(&layers.features(args.select.features.clone()).value)?;
     let plan = catalog::plan(&all, catalog::selection(&args.select, layers), &platform, terminal)?;
+    let grade = args.grade.as_deref().map(recorded::grade).transpose()?;
     let target = access::target(&args.access, layers)?;
     access::check_peers(&args.peers, &platform)?;
     let runs = place::writable(&layers.reports_dir(args.place.reports_dir.clone()))?;
-    let jobs = layers.jobs(args.jobs).value.map_or(RunOrder::CONCURRENCY, usize::from);
     let (later, reports) = split(&args.report);
-    let id = RunId::random();
-    let platform = Arc::new(platform);
-    let order = RunOrder {
-        id: id.clone(),
-        command: command_line(),
-        platform: Arc::clone(&platform),
+    let mut prepared = Prepared {
         features: all.gherkin(&plan),
         plan,
-        steps: bdd::step_definitions(),
         seed: args.seed.unwrap_or_else(rand::random),
-        concurrency: jobs,
+        concurrency: layers.jobs(args.jobs).value.map_or(RunOrder::CONCURRENCY, usize::from),
         keep: match args.keep.unwrap_or_default() {
             Keep::Never => session::Keep::Never,
             Keep::Failed => session::Keep::Failed,
@@ -48,7 +85,9 @@ pub(super) fn run(args: &RunArgs, layers: &Layers, terminal: Terminal, quiet: bo
         runs: runs.clone(),
         reports,
         requirements: recorded::requirement_infos(all.requirements()),
-        live: (!quiet).then(|| live(terminal)),
+        platform: Arc::clone(&platform),
+        grade,
+        peers: PeerClusters::default(),
     };
     block_on(async {
         let options = access::options(&args.access, terminal, true);
@@ -68,9 +107,20 @@ pub(super) fn run(args: &RunArgs, layers: &Layers, terminal: Terminal, quiet: bo
         }
         let cluster =
             crate::cluster::connect(&target, &platform.platform, &options).await.map_err(access::refused)?;
-        let peers = access::peers(&args.peers, layers, &platform.platform, terminal, quiet).await?;
+        prepared.peers = access::peers(&args.peers, layers, &platform.platform, terminal, quiet).await?;
         let image = agent_image::choose(&target, args.agent_image.as_deref())?;
-        let mut stage = ClusterStage::new(cluster, Arc::clone(&platform), image).beside(peers);
+        soundness::ensure(&cluster, &platform.platform).await?;
+        for peer in prepared.peers.all() {
+            soundness::ensure(&peer.cluster, &platform.platform).await?;
+        }
+        if let Some(times) = args.repeat {
+            let times =
+                super::repeat::Times { runs: times.into(), until_disagreement: args.until_disagreement };
+            return super::repeat::run(&prepared, times, &cluster, &image, &mut signals).await;
+        }
+        let id = RunId::random();
+        let order = prepared.order(id.clone(), prepared.seed, (!quiet).then(|| live(terminal)));
+        let mut stage = prepared.stage(&cluster, &image);
         let ended = session::run(order, &mut stage, &mut signals)
             .await
             .map_err(|error| Failure::diagnostic(Exit::Usage, error))?;
@@ -145,7 +195,7 @@ fn split(targets: &[ReportTarget]) -> (Vec<ReportTarget>, Vec<(Format, PathBuf)>
 }
 
 /// The command as typed, for the report. None of our arguments takes a secret.
-fn command_line() -> Vec<String> {
+pub(super) fn command_line() -> Vec<String> {
     let mut words = std::env::args_os().map(|word| word.to_string_lossy().into_owned());
     let mut command = vec!["plimsoll".to_owned()];
     words.next();

@@ -11,7 +11,8 @@ use crate::cli::settings::ConfigFile;
 use crate::evidence::Record;
 use crate::exit::Exit;
 use crate::profile;
-use crate::report::Model;
+use crate::report::{Grade, Model};
+use crate::sabotage;
 
 /// Prints the schema of a file format.
 pub(super) fn run(args: &SchemaArgs) -> Result<Exit, Failure> {
@@ -25,6 +26,8 @@ pub(in crate::cli) fn schema(what: SchemaWhat) -> Value {
         SchemaWhat::Config => of::<ConfigFile>(),
         SchemaWhat::Journal => of::<Record>(),
         SchemaWhat::Report => of::<Model>(),
+        SchemaWhat::Grade => of::<Grade>(),
+        SchemaWhat::Sabotage => sabotage::schema(),
         SchemaWhat::Profile => profile::schema(),
         SchemaWhat::Suite => suite_schema(),
     }

@@ -56,6 +56,20 @@ impl Provider for Lab {
         true
     }
 
+    fn planted(&self) -> BoxFuture<'_, Vec<String>> {
+        async move {
+            match self.0.planted().await {
+                Ok(Some(defect)) => vec![format!(
+                    "BROKEN ON PURPOSE: {}, planted in the NetworkPolicy dataplane (`plimsoll lab defect`)",
+                    defect.name()
+                )],
+                // A lab that does not say is judged as it shows itself.
+                Ok(None) | Err(_) => Vec::new(),
+            }
+        }
+        .boxed()
+    }
+
     fn load_image<'a>(&'a self, archive: &'a Path) -> BoxFuture<'a, Result<ImageDelivery, ClusterError>> {
         async move {
             let doing = || format!("load the image into the lab `{}`", self.0.name());

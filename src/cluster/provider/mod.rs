@@ -39,6 +39,12 @@ pub trait Provider: fmt::Debug + Send + Sync {
         None
     }
 
+    /// What is broken on purpose in the cluster's own equipment, where the provider knows of such things. Every report
+    /// names it.
+    fn planted(&self) -> BoxFuture<'_, Vec<String>> {
+        Box::pin(std::future::ready(Vec::new()))
+    }
+
     /// Puts an image archive onto every node, where the provider can.
     fn load_image<'a>(&'a self, archive: &'a Path) -> BoxFuture<'a, Result<ImageDelivery, ClusterError>>;
 }

@@ -155,7 +155,7 @@ mod tests {
     fn an_rsa_key_is_written_as_der_has_it() {
         let key = PublicKey { jwk: json!({"kty": "RSA", "n": "gQ", "e": "AQAB"}) };
         // 0x81 needs a leading zero.
-        let expected = "301c300d06092a864886f70d0101010500030b003008020200810203010001";
+        let expected = "301d300d06092a864886f70d0101010500030c003009020200810203010001";
         assert_eq!(hex::encode(key.der().unwrap()), expected);
         assert_eq!(element(4, &[0; 200])[..3], [4, 0x81, 200]);
     }

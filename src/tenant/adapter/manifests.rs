@@ -68,7 +68,8 @@ fn objects(adapter: &ManifestsAdapter, case: &Case<'_>) -> Result<Vec<DynamicObj
     let mut values = adapter.values.clone();
     values.extend(case.placeholders.clone());
     let mut objects = Vec::new();
-    for (file, text) in files(adapter, &case.settings.platform.directory)? {
+    let directory = adapter.instead.get(case.name).unwrap_or(&adapter.directory);
+    for (file, text) in files(directory, &case.settings.platform.directory)? {
         objects.extend(parse_manifests(&file, &text, &values).map_err(manifests)?);
     }
     let namespaces: Vec<String> = objects
@@ -80,7 +81,7 @@ fn objects(adapter: &ManifestsAdapter, case: &Case<'_>) -> Result<Vec<DynamicObj
         return Err(TenantError::NotOnboarded {
             tenant: case.name.to_owned(),
             adapter: "manifests",
-            missing: format!("`{}` makes no namespace `{missing}`", adapter.directory),
+            missing: format!("`{directory}` makes no namespace `{missing}`"),
         });
     }
     Ok(objects)
@@ -91,8 +92,8 @@ fn manifests(source: ApplyError) -> TenantError {
 }
 
 /// Name and text of every manifest, sorted by name.
-pub fn files(adapter: &ManifestsAdapter, base: &Path) -> Result<Vec<(String, String)>, TenantError> {
-    if adapter.directory == LAB_TENANT_NAME {
+pub fn files(directory: &str, base: &Path) -> Result<Vec<(String, String)>, TenantError> {
+    if directory == LAB_TENANT_NAME {
         let mut files: Vec<_> = LAB_TENANT
             .files()
             .filter_map(|file| {
@@ -103,7 +104,7 @@ pub fn files(adapter: &ManifestsAdapter, base: &Path) -> Result<Vec<(String, Str
         files.sort();
         return Ok(files);
     }
-    let directory = base.join(&adapter.directory);
+    let directory = base.join(directory);
     let unreadable = |place: &Path, error: &std::io::Error| TenantError::Files {
         place: place.display().to_string(),
         why: error.to_string(),

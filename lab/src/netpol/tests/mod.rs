@@ -2,6 +2,7 @@
 //! the standard on generated clusters, the text by snapshots and by nft itself.
 
 mod convert;
+mod defect;
 mod fixtures;
 mod interpret;
 mod nft;

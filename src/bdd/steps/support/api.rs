@@ -13,7 +13,10 @@ use serde_json::{Value, json};
 
 use crate::{
     bdd::StepError,
-    probe::{Attempt, Moment, Span, api::verdict_of},
+    probe::{
+        Attempt, Moment, Span, Verdict,
+        api::{authorization, verdict_of},
+    },
     tenant::Actor,
 };
 
@@ -21,6 +24,11 @@ use crate::{
 pub trait Tries {
     /// Tries something: `create pods in plim-x7k2-alpha`.
     fn tries<T, F>(&self, target: &str, request: F) -> impl Future<Output = Attempt>
+    where
+        F: Future<Output = Result<T, Error>>;
+
+    /// Asks for something that must not be done: OPEN if the authorizer lets it pass, whatever comes after.
+    fn asks<T, F>(&self, target: &str, request: F) -> impl Future<Output = Attempt>
     where
         F: Future<Output = Result<T, Error>>;
 
@@ -37,15 +45,16 @@ impl Tries for Actor {
     {
         let began = Moment::now();
         let result = request.await;
-        Attempt {
-            actor: self.name.clone(),
-            target: target.to_owned(),
-            variant: None,
-            verdict: verdict_of(&result, self.user.as_deref()),
-            span: Span::since(began),
-            took_us: None,
-            evidence: answer(&result),
-        }
+        made(self, target, began, verdict_of(&result, self.user.as_deref()), &result)
+    }
+
+    async fn asks<T, F>(&self, target: &str, request: F) -> Attempt
+    where
+        F: Future<Output = Result<T, Error>>,
+    {
+        let began = Moment::now();
+        let result = request.await;
+        made(self, target, began, authorization(&result, self.user.as_deref()), &result)
     }
 
     fn api<K>(&self, namespace: &str) -> Api<K>
@@ -53,6 +62,24 @@ impl Tries for Actor {
         K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>,
     {
         Api::namespaced(self.client.clone(), namespace)
+    }
+}
+
+fn made<T>(
+    actor: &Actor,
+    target: &str,
+    began: Moment,
+    verdict: Verdict,
+    result: &Result<T, Error>,
+) -> Attempt {
+    Attempt {
+        actor: actor.name.clone(),
+        target: target.to_owned(),
+        variant: None,
+        verdict,
+        span: Span::since(began),
+        took_us: None,
+        evidence: answer(result),
     }
 }
 

@@ -1,6 +1,6 @@
 //! Using up a quota: as fast as the API server admits, without loading a node.
 
-use std::{collections::BTreeMap, str::FromStr};
+use std::{collections::BTreeMap, str::FromStr, time::Instant};
 
 use futures::future::join_all;
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod, ResourceQuota, Service};
@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     bdd::{StepError, World},
-    cluster::{Cluster, wait_for},
+    cluster::{Cluster, ClusterError, wait_for},
     engine::waiting_for,
     oracle::{Limit, Quantity},
     probe::Attempt,
@@ -239,6 +239,14 @@ impl<'a> Books<'a> {
         what: &str,
         holds: impl Fn(&BTreeMap<String, String>) -> bool,
     ) -> Result<BTreeMap<String, String>, StepError> {
+        self.watch(what, holds).await.map_err(StepError::from)
+    }
+
+    async fn watch(
+        &self,
+        what: &str,
+        holds: impl Fn(&BTreeMap<String, String>) -> bool,
+    ) -> Result<BTreeMap<String, String>, ClusterError> {
         let api: Api<ResourceQuota> = Api::namespaced(self.cluster.client(), self.namespace);
         let what = format!("quota {}/{} to {what}", self.namespace, self.name);
         let waiting = waiting_for(what.clone());
@@ -256,12 +264,26 @@ impl<'a> Books<'a> {
                 seen
             },
         )
-        .await
-        .map_err(StepError::from)?;
-        quota
-            .as_ref()
-            .map(used)
-            .ok_or_else(|| StepError::trouble(format!("waited for {what}, and it is gone")))
+        .await?;
+        quota.as_ref().map(used).ok_or_else(|| ClusterError::Api {
+            doing: format!("wait for {what}"),
+            code: 0,
+            message: "it is gone".to_owned(),
+        })
+    }
+
+    /// Waits until what is used is as it was. None where the time that the profile gives passed before; whatever else
+    /// ends the wait says nothing of the platform.
+    async fn settled(
+        &self,
+        before: &BTreeMap<String, String>,
+    ) -> Result<Option<BTreeMap<String, String>>, StepError> {
+        let begun = Instant::now();
+        match self.watch("be as it was", |used| used == before).await {
+            Ok(used) => Ok(Some(used)),
+            Err(ClusterError::Wait(_)) if begun.elapsed() >= self.within => Ok(None),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// What is used once the cluster has counted at all.
@@ -396,16 +418,15 @@ async fn fill(
     // The books are kept by admission itself when something comes in, so they are right at once.
     let used_full = amount(&books.used().await?, key)?;
     maker.delete_all(&cluster).await?;
-    let settled = books.used_when("be as it was", |used| *used == used_before).await;
-    let (used_after, again) = match settled {
-        Ok(used) => {
+    let (used_after, again) = match books.settled(&used_before).await? {
+        Some(used) => {
             let again = maker.create("plimsoll-again", more).await?;
             maker.delete_all(&cluster).await?;
             books.used_when("be as it was", |used| *used == used_before).await?;
             (used, Some(again))
         }
         // Not as it was within the time that the profile gives: for the Then step to say.
-        Err(_) => (books.used().await?, None),
+        None => (books.used().await?, None),
     };
     Ok(Consumption {
         namespace: tenant.namespace().to_owned(),

@@ -69,13 +69,13 @@ pub fn actor(provider: &IdentityProvider, cluster: &Cluster, token: &Token) -> R
         name: user.clone().unwrap_or_else(|| "a user without a name".to_owned()),
         user,
         groups: provider.groups(token),
-        client: cluster.bearer(token).map_err(StepError::from)?,
+        client: cluster.bearer(token.expose()).map_err(StepError::from)?,
     })
 }
 
 /// Asks the API server who one is, by a token and nothing else.
 pub async fn who_am_i(cluster: &Cluster, token: &Token) -> Result<Result<UserInfo, Error>, StepError> {
-    let reviews: Api<SelfSubjectReview> = Api::all(cluster.bearer(token).map_err(StepError::from)?);
+    let reviews: Api<SelfSubjectReview> = Api::all(cluster.bearer(token.expose()).map_err(StepError::from)?);
     let review = reviews.create(&PostParams::default(), &SelfSubjectReview::default()).await;
     Ok(review.map(|review| review.status.and_then(|status| status.user_info).unwrap_or_default()))
 }

@@ -71,6 +71,18 @@ const VIOLATIONS: &[Violation] = &[
         change: |pod| security(pod, "seccompProfile", json!({"type": "Unconfined"})),
     },
     Violation {
+        words: "mounts a share of the network by itself",
+        change: |pod| volume(pod, json!({"nfs": {"server": "192.0.2.7", "path": "/"}})),
+    },
+    Violation {
+        words: "mounts a disk of the network by itself",
+        change: |pod| {
+            let target =
+                json!({"targetPortal": "192.0.2.7:3260", "iqn": "iqn.2001-04.com.example:disk", "lun": 0});
+            volume(pod, json!({"iscsi": target}));
+        },
+    },
+    Violation {
         words: "runs a privileged init container",
         change: |pod| {
             let mut init = pod["spec"]["containers"][0].clone();
@@ -92,6 +104,13 @@ const VIOLATIONS: &[Violation] = &[
         },
     },
 ];
+
+/// Mounts a volume into the first container.
+fn volume(pod: &mut Value, mut source: Value) {
+    source["name"] = json!("elsewhere");
+    pod["spec"]["volumes"] = json!([source]);
+    pod["spec"]["containers"][0]["volumeMounts"] = json!([{"name": "elsewhere", "mountPath": "/elsewhere"}]);
+}
 
 /// Sets a field of the first container's security context.
 fn security(pod: &mut Value, field: &str, value: Value) {

@@ -2,10 +2,18 @@
 
 use std::{fmt, str::FromStr, sync::Arc};
 
+use k8s_openapi::api::{
+    authentication::v1::{TokenRequest, TokenRequestSpec},
+    core::v1::ServiceAccount,
+};
+use kube::{Api, api::PostParams};
+
 use super::denials::summarised;
 use crate::{
     bdd::{StepError, StepResult, World},
+    cluster::Cluster,
     engine::{ComparisonRow, Evidence, EvidenceBody, ReasonKind},
+    profile::{Identity, Impersonation, LoadedPlatform},
     tenant::{Actor, Tenant, TenantLease, TenantPool, TenantSpec, Workload},
 };
 
@@ -98,6 +106,59 @@ pub fn actor(tenant: &Tenant, role: Role) -> Result<Actor, StepError> {
     Ok(match role {
         Role::Administrator => tenant.admin().clone(),
         Role::Viewer => tenant.viewer().map_err(StepError::from)?.clone(),
+    })
+}
+
+/// The workload of a tenant, as the cluster knows it: the service account that its pods run under, with a token of its
+/// own, as a pod would have one.
+pub async fn workload(world: &World, tenant: &Tenant) -> Result<Actor, StepError> {
+    const ACCOUNT: &str = "default";
+    let cluster = world.service::<Cluster>()?;
+    let namespace = tenant.namespace();
+    let user = format!("system:serviceaccount:{namespace}:{ACCOUNT}");
+    let request = TokenRequest {
+        spec: TokenRequestSpec { expiration_seconds: Some(600), ..TokenRequestSpec::default() },
+        ..TokenRequest::default()
+    };
+    let accounts: Api<ServiceAccount> = Api::namespaced(cluster.client(), namespace);
+    let issued = accounts
+        .create_token_request(ACCOUNT, &PostParams::default(), &request)
+        .await
+        .map_err(|error| cluster.error(format!("issue a token of {user}"), error))?;
+    let token = issued
+        .status
+        .map(|status| status.token)
+        .ok_or_else(|| StepError::trouble(format!("the token of {user} was not in the answer")))?;
+    Ok(Actor {
+        name: user.clone(),
+        user: Some(user),
+        groups: vec!["system:serviceaccounts".to_owned(), format!("system:serviceaccounts:{namespace}")],
+        client: cluster.bearer(&token)?,
+    })
+}
+
+/// Somebody who may do everything, for controls: a member of `system:masters` where the run may act under other
+/// names, else the run itself. What it does in controls is a dry run, or leads nowhere.
+pub fn cluster_administrator(world: &World) -> Result<Actor, StepError> {
+    let cluster = world.service::<Cluster>()?;
+    let profile = world.service::<LoadedPlatform>()?;
+    let who = match &profile.platform.spec.tenancy.identities.admin {
+        Identity::Impersonate(_) => Some(Impersonation {
+            user: "plimsoll-control".to_owned(),
+            groups: vec!["system:masters".to_owned()],
+        }),
+        Identity::Kubeconfig(_) => None,
+    };
+    Ok(match who {
+        Some(who) => Actor {
+            name: "the administrator of the cluster".to_owned(),
+            client: cluster.impersonate(&who)?,
+            user: Some(who.user),
+            groups: who.groups,
+        },
+        None => {
+            Actor { name: "the harness".to_owned(), user: None, groups: Vec::new(), client: cluster.raw() }
+        }
     })
 }
 

@@ -1,0 +1,268 @@
+//! What needs no cluster: what is made, what it shrinks to, and what stands in a file.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::convert::Infallible;
+use std::time::Duration;
+
+use super::case::{Case, Ground, GroundPod, rules};
+use super::measure::Deviation;
+use super::{Bounds, Judge, Origin, Reproduction, Source, generate, shrink, strategy};
+use crate::oracle::network_policy::{Flow, Oracle, Protocol, policy_violations};
+use crate::probe::VerdictKind;
+
+fn case(number: usize) -> Case {
+    generate(7, number).unwrap().current()
+}
+
+/// Pods where the layout has them, in namespaces of the layout's own names.
+fn ground() -> Ground {
+    let layout = strategy::layout();
+    let pods = layout.pods.iter().map(|(place, pod)| {
+        (place.clone(), GroundPod { addresses: vec![pod.nominal], labels: BTreeMap::new() })
+    });
+    Ground {
+        namespaces: layout.namespaces.iter().map(|name| (name.clone(), format!("real-{name}"))).collect(),
+        namespace_labels: BTreeMap::new(),
+        pods: pods.collect(),
+    }
+}
+
+#[test]
+fn the_same_seed_makes_the_same_cases_and_all_of_them_mean_something() {
+    let mut different = BTreeSet::new();
+    let (mut words, mut stages) = (BTreeSet::new(), 0);
+    for number in 0..300 {
+        let made = case(number);
+        assert_eq!(made, case(number));
+        let text = serde_json::to_string(&made).unwrap();
+        for word in [
+            "except",
+            "endPort",
+            "\"web\"",
+            "\"dns\"",
+            "UDP",
+            "SCTP",
+            "TCP",
+            "NotIn",
+            "DoesNotExist",
+            "Exists",
+            "\"In\"",
+            "metadata.name",
+            "Egress",
+            "Ingress",
+            "\"from\":[]",
+            "\"ports\":[]",
+            "\"ingress\":[]",
+            "\"egress\":[]",
+            "ipBlock",
+        ] {
+            if text.contains(word) {
+                words.insert(word);
+            }
+        }
+        for policy in made.stages.iter().flat_map(|stage| &stage.policies) {
+            assert_eq!(policy_violations(policy), None, "{text}");
+        }
+        for stage in &made.stages {
+            let placed = strategy::layout().place(stage, &ground());
+            Oracle::new(&placed.scene).unwrap();
+        }
+        stages += made.stages.len();
+        different.insert(text);
+    }
+    assert!(different.len() > 290 && stages > 360, "{} {stages}", different.len());
+    assert_eq!(words.len(), 19, "everything that the standard knows comes up: {words:?}");
+}
+
+#[test]
+fn the_cases_are_open_and_closed_alike() {
+    let (mut open, mut all) = (0, 0);
+    for number in 0..200 {
+        for stage in &case(number).stages {
+            let placed = strategy::layout().place(stage, &ground());
+            let oracle = Oracle::new(&placed.scene).unwrap();
+            for (from, to) in
+                placed.scene.pods.iter().flat_map(|from| placed.scene.pods.iter().map(move |to| (from, to)))
+            {
+                let flow = Flow {
+                    from: (&from.namespace, &from.name),
+                    to: (&to.namespace, &to.name),
+                    protocol: Protocol::Tcp,
+                    port: 8080,
+                };
+                all += 1;
+                open += usize::from(oracle.forecast(&flow).unwrap().is_open());
+            }
+        }
+    }
+    let share = open * 100 / all;
+    assert!((20..80).contains(&share), "{share}% of the paths are open");
+}
+
+#[test]
+fn blocks_and_names_are_those_of_the_cluster() {
+    let text = r#"{"name": "n", "stages": [{"policies": [{"metadata": {"namespace": "x", "name": "p"}, "spec": {
+        "podSelector": {}, "ingress": [{"from": [
+            {"ipBlock": {"cidr": "192.0.2.17/16", "except": ["192.0.2.1/32", "192.0.2.33/32"]}},
+            {"ipBlock": {"cidr": "192.0.2.1/24", "except": ["192.0.2.129/32"]}},
+            {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "y"}}}]}]}}]}]}"#;
+    let case: Case = serde_json::from_str(text).unwrap();
+    let mut ground = ground();
+    for (index, pod) in ground.pods.values_mut().enumerate() {
+        pod.addresses =
+            vec![[10, 0, u8::try_from(index % 2).unwrap(), u8::try_from(index).unwrap() + 5].into()];
+    }
+    let placed = strategy::layout().place(&case.stages[0], &ground);
+    insta::assert_snapshot!(serde_json::to_string(&placed.scene.policies[0]).unwrap(), @r#"{"apiVersion":"networking.k8s.io/v1","kind":"NetworkPolicy","metadata":{"name":"p","namespace":"real-x"},"spec":{"ingress":[{"from":[{"ipBlock":{"cidr":"10.0.0.0/16","except":["10.0.0.5/32","10.0.0.7/32"]}},{"ipBlock":{"cidr":"10.0.0.0/24","except":[]}},{"namespaceSelector":{"matchLabels":{"kubernetes.io/metadata.name":"real-y"}}}]}],"podSelector":{}}}"#);
+}
+
+/// A dataplane that does not know exceptions: what it opens and the oracle does not, disagrees.
+struct Forgetful {
+    tries: usize,
+}
+
+impl Judge for Forgetful {
+    type Trouble = Infallible;
+
+    async fn judge(&mut self, case: &Case) -> Result<Vec<Deviation>, Infallible> {
+        self.tries += 1;
+        let mut found = Vec::new();
+        for (number, stage) in case.stages.iter().enumerate() {
+            let placed = strategy::layout().place(stage, &ground());
+            let mut spoilt = placed.scene.clone();
+            for spec in spoilt.policies.iter_mut().filter_map(|policy| policy.spec.as_mut()) {
+                let ingress =
+                    spec.ingress.iter_mut().flatten().flat_map(|rule| rule.from.iter_mut().flatten());
+                let egress = spec.egress.iter_mut().flatten().flat_map(|rule| rule.to.iter_mut().flatten());
+                for block in ingress.chain(egress).filter_map(|peer| peer.ip_block.as_mut()) {
+                    block.except = None;
+                }
+            }
+            let (right, wrong) = (Oracle::new(&placed.scene).unwrap(), Oracle::new(&spoilt).unwrap());
+            for (from, to) in
+                placed.scene.pods.iter().flat_map(|from| placed.scene.pods.iter().map(move |to| (from, to)))
+            {
+                for (protocol, port) in [(Protocol::Tcp, 8080), (Protocol::Udp, 8081)] {
+                    let flow = Flow {
+                        from: (&from.namespace, &from.name),
+                        to: (&to.namespace, &to.name),
+                        protocol,
+                        port,
+                    };
+                    let (expected, seen) = (right.forecast(&flow).unwrap(), wrong.forecast(&flow).unwrap());
+                    if expected.is_defined() && expected.is_open() != seen.is_open() {
+                        found.push(Deviation {
+                            stage: number,
+                            from: from.place(),
+                            to: to.place(),
+                            port,
+                            protocol,
+                            expected: expected.to_string(),
+                            seen: VerdictKind::Open,
+                        });
+                    }
+                }
+            }
+        }
+        Ok(found)
+    }
+}
+
+#[tokio::test]
+async fn a_disagreement_shrinks_to_one_policy_with_one_rule() {
+    let bounds = Bounds { tries: 400, time: Duration::from_secs(60) };
+    let mut shrunk_some = 0;
+    for number in 0..150 {
+        let mut tree = generate(3, number).unwrap();
+        let mut judge = Forgetful { tries: 0 };
+        let start = tree.current();
+        let deviations = judge.judge(&start).await.unwrap();
+        if deviations.is_empty() {
+            continue;
+        }
+        let shrunk = shrink(Some(&mut *tree), (start, deviations), bounds, &mut judge).await.unwrap();
+        shrunk_some += 1;
+        assert!(!shrunk.deviations.is_empty() && shrunk.tries <= bounds.tries);
+        assert!(shrunk.complete, "{} tries", shrunk.tries);
+        assert_eq!((shrunk.case.stages.len(), shrunk.case.size()), (1, (1, 1)), "{:#?}", shrunk.case);
+        let policy = &shrunk.case.stages[0].policies[0];
+        assert_eq!(rules(policy), 1);
+        assert!(serde_json::to_string(policy).unwrap().contains("except"));
+    }
+    assert!(shrunk_some > 5, "{shrunk_some} of 150 cases disagree");
+}
+
+#[test]
+fn a_file_says_all_that_is_needed_to_try_again() {
+    let case = case(5);
+    let deviation = Deviation {
+        stage: 0,
+        from: "x/a".into(),
+        to: "y/b".into(),
+        port: 8080,
+        protocol: Protocol::Udp,
+        expected: "closed".into(),
+        seen: VerdictKind::Open,
+    };
+    let origin = Origin { seed: Some(7), number: 6, version: "0".into(), ..Origin::default() };
+    let made = Reproduction::new(origin, &strategy::layout(), case, vec![deviation]);
+    let text = made.text("r.yaml").unwrap();
+    assert!(text.starts_with(
+        "# A case in which the network policies of a cluster do not do what networking.k8s.io/v1 says.\n\
+         # Try it again: plimsoll fuzz network --replay r.yaml\n\
+         # x/a to y/b:8080/UDP: expected closed, saw OPEN\n"
+    ));
+    let read = Reproduction::read(&text).unwrap();
+    assert_eq!(read, made);
+    assert_eq!(read.layout().unwrap(), strategy::layout());
+    let wrong = |from: &str, to: &str| Reproduction::read(&text.replace(from, to)).unwrap_err();
+    insta::assert_snapshot!(
+        [wrong("kind: NetworkPolicyReproduction", "kind: Other"), wrong("web 8080/TCP", "web 8080/ICMP")].join("\n"),
+        @r"
+    it is a Other of plimsoll.dev/v1alpha1, not a NetworkPolicyReproduction of plimsoll.dev/v1alpha1
+    world.pods.x/a: `web 8080/ICMP` is no port such as `web 8080/TCP`
+    ");
+}
+
+#[test]
+fn recorded_cases_can_be_put_on_a_cluster() {
+    let recorded = super::Recorded::read(include_str!("../../tests/fixtures/cyclonus/answers.json")).unwrap();
+    let cases: Vec<Case> = (0..recorded.cases.len()).filter_map(|number| recorded.case(number)).collect();
+    assert_eq!(cases.len(), 230);
+    let source = Source::Given { layout: recorded.layout(), cases };
+    assert_eq!((source.count(), source.layout().pods.len()), (230, 9));
+    assert_eq!(super::Recorded::read("{}").unwrap_err(), "missing field `version` at line 1 column 2");
+}
+
+#[test]
+fn the_classic_cases_mean_something_and_close_something() {
+    let Source::Given { layout, cases } = super::classic(1, 2).unwrap() else { panic!("they are given") };
+    assert_eq!(cases.len(), 9);
+    for case in &cases {
+        let mut closed = 0;
+        for stage in &case.stages {
+            for place in stage.pods.keys() {
+                assert!(layout.pods.contains_key(place), "{}: {place}", case.name);
+            }
+            let placed = layout.place(stage, &ground());
+            let oracle = Oracle::new(&placed.scene).unwrap();
+            for (from, to) in
+                placed.scene.pods.iter().flat_map(|from| placed.scene.pods.iter().map(move |to| (from, to)))
+            {
+                for (protocol, port) in [(Protocol::Tcp, 8080), (Protocol::Tcp, 8082), (Protocol::Udp, 8081)]
+                {
+                    let flow = Flow {
+                        from: (&from.namespace, &from.name),
+                        to: (&to.namespace, &to.name),
+                        protocol,
+                        port,
+                    };
+                    closed += usize::from(!oracle.forecast(&flow).unwrap().is_open());
+                }
+            }
+        }
+        let policies = case.stages.iter().any(|stage| !stage.policies.is_empty());
+        assert!(policies || closed == 0);
+        assert!(closed > 0 || !policies || case.name.starts_with("made"), "{} closes nothing", case.name);
+    }
+}
