@@ -18,5 +18,6 @@ pub mod probe;
 pub mod profile;
 pub mod report;
 pub mod sabotage;
+pub mod services;
 pub mod session;
 pub mod tenant;

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use kube::api::{DynamicObject, Patch, PatchParams};
-use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::config::{AuthInfo, KubeConfigOptions, Kubeconfig};
 use kube::core::GroupVersionKind;
 use kube::discovery::{ApiCapabilities, ApiResource, Scope, pinned_kind};
 use kube::{Api, Client, Config, ResourceExt as _};
@@ -21,6 +21,10 @@ const SETTLE: Duration = Duration::from_secs(30);
 
 /// A client for a kubeconfig file.
 pub(crate) async fn client(kubeconfig: &Path) -> Result<Client> {
+    Client::try_from(config(kubeconfig).await?).context(|| "making a client")
+}
+
+async fn config(kubeconfig: &Path) -> Result<Config> {
     let unusable = |error: &dyn std::fmt::Display| {
         LabError::component("kubeconfig", format!("{}: {error}", kubeconfig.display()))
     };
@@ -30,7 +34,19 @@ pub(crate) async fn client(kubeconfig: &Path) -> Result<Client> {
         .map_err(|error| unusable(&error))?;
     // The lab is on this machine: what the environment says about the way out is not meant for it.
     config.proxy_url = None;
-    Client::try_from(config).context(|| "making a client")
+    Ok(config)
+}
+
+/// Presents a token that the API server will refuse, for what it does before it refuses.
+pub(crate) async fn present(kubeconfig: &Path, token: String) -> Result<()> {
+    let mut config = config(kubeconfig).await?;
+    config.auth_info = AuthInfo { token: Some(token.into()), ..AuthInfo::default() };
+    let client = Client::try_from(config).context(|| "making a client")?;
+    match client.apiserver_version().await {
+        Err(kube::Error::Api(status)) if status.code == 401 => Ok(()),
+        Ok(_) => Err(LabError::component("kube-apiserver", "accepts a token of a key that is not published")),
+        Err(error) => Err(error).context(|| "presenting a token to the API server"),
+    }
 }
 
 /// A manifest with the name of the file that it is from.

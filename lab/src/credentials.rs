@@ -31,7 +31,7 @@ pub(crate) fn write_all(paths: &LabPaths, spec: &LabSpec) -> Result<()> {
     make_private(paths.root())?;
     make_private(&paths.etcd())?;
     let authority = Authority::create(&paths.pki())?;
-    for (name, text) in ControlPlane::files(&random_key()?)? {
+    for (name, text) in ControlPlane::files(&random_key()?, &authority.certificate(), spec.environment)? {
         // One of them holds the key of the secrets.
         write_private(&paths.config().join(name), text)?;
     }

@@ -5,19 +5,24 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use crate::configuration::{self, ConfigurationFile};
 use crate::error::{Context as _, LabError, Result};
-use crate::internal::{LabStatus, Request, Response, call};
+use crate::internal::{LabStatus, Request, Response, call, exchange};
+use crate::issuer::{IssuerAnswer, IssuerRequest, IssuerSettings, TokenOrder};
 use crate::lock::Lock;
 use crate::netpol::Defect;
 use crate::paths::{Home, LabName, LabPaths, create_dir};
 use crate::patience::Patience;
-use crate::state::{LabSpec, LabState};
-use crate::{credentials, down, up};
+use crate::state::{Environment, LabSpec, LabState};
+use crate::{apply, credentials, down, up};
 
 pub use crate::up::UpOptions;
 
 /// How long a running lab may take to answer a question about itself.
 const STATUS_LIMIT: Duration = Duration::from_secs(10);
+
+/// What the names of contexts begin with.
+const CONTEXT_PREFIX: &str = "plimsoll-";
 
 /// How long an image may take to be on every node.
 const IMAGE_LIMIT: Duration = Duration::from_secs(300);
@@ -36,6 +41,8 @@ pub struct LabReport {
     pub kubeconfig: Option<PathBuf>,
     /// The Kubernetes version.
     pub kubernetes: Option<String>,
+    /// What the cluster is for.
+    pub environment: Option<Environment>,
     /// Its processes, as far as it answers.
     #[serde(flatten)]
     pub status: Option<LabStatus>,
@@ -107,7 +114,7 @@ impl Lab {
 
     /// The name of the context in it.
     pub fn context(&self) -> String {
-        format!("plimsoll-{}", self.name)
+        format!("{CONTEXT_PREFIX}{}", self.name)
     }
 
     /// The manifests that come with the lab, among them the tenant blueprint; they are there while the lab runs.
@@ -118,6 +125,62 @@ impl Lab {
     /// The record of who did what, as the API server writes it.
     pub fn audit_log(&self) -> PathBuf {
         self.paths.logs().join("audit.log")
+    }
+
+    /// The lab that a context of a kubeconfig leads to, by the context's name.
+    pub fn of_context(context: &str) -> Result<Self> {
+        let name = context.strip_prefix(CONTEXT_PREFIX).ok_or_else(|| {
+            LabError::Usage(format!("the context \"{context}\" is not that of a lab: {CONTEXT_PREFIX}NAME"))
+        })?;
+        Self::open(name)
+    }
+
+    /// A token of the lab's identity provider.
+    pub async fn token(&self, order: TokenOrder) -> Result<String> {
+        self.ask_issuer(IssuerRequest::Token(order)).await
+    }
+
+    /// The key set that its tokens are verified by, as JSON.
+    pub async fn token_keys(&self) -> Result<String> {
+        self.ask_issuer(IssuerRequest::Keys).await
+    }
+
+    /// Makes the identity provider sign with a new key. The earlier ones stay published.
+    pub async fn rotate_token_keys(&self) -> Result<String> {
+        self.ask_issuer(IssuerRequest::Rotate).await
+    }
+
+    /// Withdraws every key of the identity provider but the newest, and tells the API server, which would not ask.
+    pub async fn withdraw_token_keys(&self) -> Result<String> {
+        let keys = self.ask_issuer(IssuerRequest::Withdraw).await?;
+        if IssuerSettings::read(&self.paths.issuer_settings()).announce_withdrawal {
+            let token = self.ask_issuer(IssuerRequest::UnknownKey).await?;
+            apply::present(&self.paths.kubeconfig(), token).await?;
+        }
+        Ok(keys)
+    }
+
+    async fn ask_issuer(&self, request: IssuerRequest) -> Result<String> {
+        let lab = self.clone();
+        blocking(move || {
+            if !lab.is_running() {
+                return Err(LabError::NotRunning(lab.name.to_string()));
+            }
+            let answer: IssuerAnswer =
+                exchange(&lab.paths.issuer_socket(), &request, STATUS_LIMIT * lab.patience())?;
+            answer.map_err(|why| LabError::component("issuer", why))
+        })
+        .await
+    }
+
+    /// The text of a file of configuration.
+    pub fn configuration(&self, file: ConfigurationFile) -> Result<String> {
+        configuration::read(self, file)
+    }
+
+    /// Replaces files of configuration, and waits until they are in force.
+    pub async fn configure(&self, files: &[(ConfigurationFile, String)]) -> Result<()> {
+        configuration::put(self, files).await
     }
 
     /// Puts an image on every node, from an archive of `docker save`, an OCI tool or [`crate::image`].
@@ -215,13 +278,17 @@ impl Lab {
             server: None,
             kubeconfig: None,
             kubernetes: None,
+            environment: None,
             status: None,
             problem: None,
         };
         let Some(state) = state else { return Ok(report) };
         report.server = Some(format!("https://127.0.0.1:{}", state.api_port));
         report.kubeconfig = Some(self.paths.kubeconfig()).filter(|path| path.exists());
-        report.kubernetes = LabSpec::read(&self.paths)?.and_then(|spec| spec.kubernetes);
+        if let Some(spec) = LabSpec::read(&self.paths)? {
+            report.environment = Some(spec.environment);
+            report.kubernetes = spec.kubernetes;
+        }
         match self.ask(&Request::Status, STATUS_LIMIT) {
             Ok(status) => report.status = Some(status),
             Err(error) => report.problem = Some(error.to_string()),

@@ -8,6 +8,7 @@ use sha2::{Digest as _, Sha256};
 use crate::apply::{Manifest, parse};
 use crate::error::{LabError, Result};
 use crate::paths::write;
+use crate::state::Environment;
 
 static MANIFESTS: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/manifests");
 
@@ -24,6 +25,15 @@ pub(crate) fn system() -> Result<Vec<Manifest>> {
 /// The platform that the harness proves.
 pub(crate) fn platform() -> Result<Vec<Manifest>> {
     directory("platform")
+}
+
+/// What the cluster is for, where whoever administers it finds it.
+pub(crate) fn environment(lab: &str, environment: Environment) -> Result<Vec<Manifest>> {
+    let text = format!(
+        "{{apiVersion: v1, kind: ConfigMap, metadata: {{name: platform, namespace: kube-public}}, \
+         data: {{name: {lab:?}, environment: {environment}}}}}"
+    );
+    parse("environment", &text)
 }
 
 /// Writes all of them out, for those who apply them by themselves.
@@ -68,5 +78,7 @@ mod tests {
         assert!(!bootstrap().unwrap().is_empty());
         assert!(!system().unwrap().is_empty());
         platform().unwrap();
+        let [about] = &environment("default", Environment::Production).unwrap()[..] else { panic!() };
+        assert_eq!(about.object.data["data"]["environment"], "production");
     }
 }

@@ -179,6 +179,16 @@ impl LabPaths {
         self.root.join("config")
     }
 
+    /// The socket that the identity provider takes requests on.
+    pub fn issuer_socket(&self) -> PathBuf {
+        self.root.join("issuer.sock")
+    }
+
+    /// The settings of the identity provider.
+    pub fn issuer_settings(&self) -> PathBuf {
+        self.config().join("issuer.yaml")
+    }
+
     /// One log file a process.
     pub fn logs(&self) -> PathBuf {
         self.root.join("logs")

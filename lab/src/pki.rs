@@ -70,6 +70,9 @@ impl Authority {
         )?;
         authority.save("front-proxy-client", &front_proxy)?;
 
+        let issuer = authority.server("plimsoll-issuer", None, &["localhost"], &[Ipv4Addr::LOCALHOST])?;
+        authority.save("issuer", &issuer)?;
+
         let accounts = KeyPair::generate().map_err(failed)?;
         write_private(&directory.join("service-accounts.key"), accounts.serialize_pem())?;
         write(&directory.join("service-accounts.pub"), accounts.public_key_pem())?;

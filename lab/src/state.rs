@@ -20,6 +20,26 @@ pub enum Cni {
     External,
 }
 
+/// Whether people would depend on the cluster, were it not a lab.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum, Default)]
+#[serde(rename_all = "kebab-case")]
+pub enum Environment {
+    /// They would: whoever logs in shows a second factor.
+    Production,
+    /// They would not.
+    #[default]
+    NonProduction,
+}
+
+impl std::fmt::Display for Environment {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Production => "production",
+            Self::NonProduction => "non-production",
+        })
+    }
+}
+
 /// What a lab was asked to be.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LabSpec {
@@ -31,6 +51,9 @@ pub struct LabSpec {
     pub api_port: u16,
     /// Who brings the network.
     pub cni: Cni,
+    /// What the cluster is for.
+    #[serde(default)]
+    pub environment: Environment,
     /// How much longer than usual its processes wait for each other.
     #[serde(default)]
     pub patience: Patience,

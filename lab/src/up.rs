@@ -17,7 +17,7 @@ use crate::internal::{Phase, Request, Role};
 use crate::lab::{Lab, blocking};
 use crate::patience::{LOOK_AGAIN, Patience};
 use crate::progress::Progress;
-use crate::state::{Cni, LabSpec, LabState, ProcessIdentity};
+use crate::state::{Cni, Environment, LabSpec, LabState, ProcessIdentity};
 use crate::{address, apply, credentials, down, manifests, preflight};
 
 /// How long the supervisor may take to have made the namespaces.
@@ -38,6 +38,8 @@ pub struct UpOptions {
     pub api_port: Option<u16>,
     /// Who brings the network (the lab).
     pub cni: Option<Cni>,
+    /// What the cluster is for (non-production).
+    pub environment: Option<Environment>,
     /// How much longer than usual it may take (what it was started with, or what the environment says).
     pub patience: Option<Patience>,
 }
@@ -98,17 +100,19 @@ fn components(lab: &Lab) -> BTreeMap<String, PathBuf> {
 fn check_same(spec: &LabSpec, options: &UpOptions) -> Result<()> {
     let differs = options.nodes.is_some_and(|nodes| nodes != spec.nodes)
         || options.cni.is_some_and(|cni| cni != spec.cni)
+        || options.environment.is_some_and(|environment| environment != spec.environment)
         || options.api_port.is_some_and(|port| port != 0 && port != spec.api_port);
     if !differs {
         return Ok(());
     }
     Err(LabError::Usage(format!(
-        "the lab \"{0}\" runs, with other settings: {1} nodes, API port {2}, CNI {3:?}; \
+        "the lab \"{0}\" runs, with other settings: {1} nodes, API port {2}, CNI {3:?}, {4}; \
          end it first with `lab down --name {0}`, or choose another name",
         spec.name,
         spec.nodes,
         if spec.api_port == 0 { "any".to_owned() } else { spec.api_port.to_string() },
-        spec.cni
+        spec.cni,
+        spec.environment
     )))
 }
 
@@ -153,6 +157,7 @@ async fn start(lab: &Lab, options: &UpOptions, progress: &Arc<dyn Progress>) -> 
         nodes,
         api_port,
         cni: options.cni.unwrap_or_default(),
+        environment: options.environment.unwrap_or_default(),
         patience,
         kubernetes: component::find("kubernetes").and_then(Component::version).map(ToOwned::to_owned),
         components: components(lab),
@@ -255,6 +260,7 @@ async fn complete(lab: &Lab, spec: &LabSpec, patience: Patience, progress: &Arc<
         manifests::write_out(&lab.paths.manifests())?;
         apply::apply_all(&client, &manifests::system()?, patience).await?;
         apply::apply_all(&client, &manifests::platform()?, patience).await?;
+        apply::apply_all(&client, &manifests::environment(&spec.name, spec.environment)?, patience).await?;
         progress.done(PLATFORM);
     }
     if spec.cni == Cni::External {

@@ -1,12 +1,18 @@
 //! From the cluster options to a cluster, or to a refusal.
 
-use super::args::{AccessArgs, ClusterName};
+use std::path::PathBuf;
+
+use super::args::{AccessArgs, ClusterName, PeerArgs, PeerTarget};
+use super::commands::ensure_lab;
 use super::failure::Failure;
 use super::settings::Layers;
 use super::terminal::Terminal;
-use crate::cluster::{self, Cluster, ClusterError, ConnectOptions, ErrorFamily, Impersonate, Target};
+use crate::cluster::{
+    self, Cluster, ClusterError, ConnectOptions, ErrorFamily, Impersonate, PeerClusters, PeerConnection,
+    Target,
+};
 use crate::exit::Exit;
-use crate::profile::Platform;
+use crate::profile::{LoadedPlatform, PeerCluster, Platform};
 
 /// The lab of those who name none.
 pub(super) const DEFAULT_LAB: &str = "default";
@@ -26,16 +32,63 @@ pub(super) fn target(args: &AccessArgs, layers: &Layers) -> Result<Target, Failu
         ))
         .hint("leave one of the two out")
         .into()),
-        (Some(ClusterName::Lab(name)), _) => {
-            Ok(Target::Lab { name: name.unwrap_or_else(|| DEFAULT_LAB.to_owned()) })
-        }
-        (Some(ClusterName::Kind(name)), _) => {
-            Ok(Target::Kind { name: name.unwrap_or_else(|| DEFAULT_KIND.to_owned()) })
-        }
-        (Some(ClusterName::Context(context)), _) => Ok(Target::Kubeconfig { file, context: Some(context) }),
+        (Some(name), _) => Ok(of_name(name, file)),
         (None, _) if file.is_some() => Ok(Target::Kubeconfig { file, context: None }),
         (None, _) => Ok(Target::Lab { name: DEFAULT_LAB.to_owned() }),
     }
+}
+
+fn of_name(name: ClusterName, file: Option<PathBuf>) -> Target {
+    match name {
+        ClusterName::Lab(name) => Target::Lab { name: name.unwrap_or_else(|| DEFAULT_LAB.to_owned()) },
+        ClusterName::Kind(name) => Target::Kind { name: name.unwrap_or_else(|| DEFAULT_KIND.to_owned()) },
+        ClusterName::Context(context) => Target::Kubeconfig { file, context: Some(context) },
+    }
+}
+
+/// The peer of the profile that an argument means.
+fn peer<'a>(target: &PeerTarget, platform: &'a Platform) -> Result<&'a PeerCluster, Failure> {
+    let peers = &platform.spec.peers;
+    peers.iter().find(|peer| peer.name == target.name).ok_or_else(|| {
+        let known: Vec<_> = peers.iter().map(|peer| peer.name.as_str()).collect();
+        let known = if known.is_empty() {
+            "it names none".to_owned()
+        } else {
+            format!("it names {}", known.join(", "))
+        };
+        Failure::usage(format!("the profile names no peer `{}`: {known}", target.name))
+            .hint("name it under `spec.peers` of the profile")
+            .into()
+    })
+}
+
+/// Refuses peers that the profile does not know.
+pub(super) fn check_peers(args: &PeerArgs, platform: &LoadedPlatform) -> Result<(), Failure> {
+    args.peer.iter().try_for_each(|target| peer(target, &platform.platform).map(drop))
+}
+
+/// Connects to further clusters of the fleet. Labs among them are brought up, for the environment that the profile
+/// gives them.
+pub(super) async fn peers(
+    args: &PeerArgs,
+    layers: &Layers,
+    platform: &Platform,
+    terminal: Terminal,
+    quiet: bool,
+) -> Result<PeerClusters, Failure> {
+    let mut found = Vec::new();
+    for target in &args.peer {
+        let peer = peer(target, platform)?;
+        let file = layers.kubeconfig(None).value;
+        let place = of_name(target.cluster.clone(), file);
+        if let Target::Lab { name } = &place {
+            ensure_lab(name, peer.environment, quiet).await?;
+        }
+        let how = options(&AccessArgs::default(), terminal, false);
+        let cluster = cluster::connect(&place, platform, &how).await.map_err(refused)?;
+        found.push(PeerConnection { name: peer.name.clone(), environment: peer.environment, cluster });
+    }
+    Ok(PeerClusters::new(found))
 }
 
 /// How to connect to it.

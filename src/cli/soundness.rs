@@ -76,6 +76,7 @@ pub(super) fn refused(error: SabotageError) -> Failure {
         SabotageError::Nothing => (Exit::NothingSelected, hint("`plimsoll sabotage list` names them")),
         SabotageError::Data { .. }
         | SabotageError::NoBlueprint { .. }
+        | SabotageError::NotALab { .. }
         | SabotageError::Edit { .. }
         | SabotageError::Plan { .. } => (Exit::Usage, None),
         SabotageError::Held { .. } => {

@@ -15,10 +15,10 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
-use super::{Cluster, ClusterError, Ownership, wait_all, wait_for, wait_namespaces_gone};
+use super::{Cluster, ClusterError, Ownership, detect_identity, wait_all, wait_for, wait_namespaces_gone};
 use crate::engine::Event;
 use crate::probe::{VerdictKind, api::verdict};
-use crate::profile::{Capability, Impersonation, Platform};
+use crate::profile::{Capability, Impersonation, LoadedPlatform, Platform};
 
 /// A capability, claimed and detected.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,12 +64,13 @@ impl CapabilityCheck {
 /// enforced) is left open here: the positive and negative controls of the features tell it.
 pub async fn detect(
     cluster: &Cluster,
-    platform: &Platform,
+    profile: &LoadedPlatform,
     ownership: &Ownership,
 ) -> Result<Vec<CapabilityCheck>, ClusterError> {
+    let platform = &profile.platform;
     let namespace = format!("plim-{}-detect", ownership.run);
     make_namespace(cluster, ownership, &namespace).await?;
-    let found = look(cluster, platform, ownership, &namespace).await;
+    let found = look(cluster, profile, ownership, &namespace).await;
     // Removed in any case; what has happened before counts more than what happens now.
     let removed =
         remove_namespace(cluster, &namespace, platform.spec.deadlines.namespace_removed.get()).await;
@@ -91,10 +92,11 @@ type Found = BTreeMap<Capability, (Option<bool>, String)>;
 
 async fn look(
     cluster: &Cluster,
-    platform: &Platform,
+    profile: &LoadedPlatform,
     ownership: &Ownership,
     namespace: &str,
 ) -> Result<Found, ClusterError> {
+    let platform = &profile.platform;
     let mut found = Found::new();
     let (limits, quota, pods) = (limit_range(ownership), quota(ownership), async {
         let accounts: Api<ServiceAccount> = Api::namespaced(cluster.client(), namespace);
@@ -122,6 +124,8 @@ async fn look(
     found.insert(Capability::Dns, dns(cluster, platform).await?);
     found.insert(Capability::MultiNode, multi_node(cluster).await?);
     found.insert(Capability::Impersonation, impersonation(cluster).await?);
+    found.insert(Capability::Oidc, detect_identity::oidc(cluster, profile).await?);
+    found.insert(Capability::Audit, detect_identity::audit(cluster, profile).await);
     found.insert(
         Capability::NetworkPolicy,
         (None, "only traffic shows it: the controls of the network features do".to_owned()),

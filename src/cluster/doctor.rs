@@ -4,7 +4,7 @@ use super::{
     CapabilityCheck, ClockSkew, Cluster, ClusterError, NodeInfo, Ownership, RightsCheck, ServerInfo,
     check_rights, detect,
 };
-use crate::profile::{Capability, Platform, Timespan};
+use crate::profile::{Capability, LoadedPlatform, Platform, Timespan};
 
 /// The largest difference of clocks that is borne where the profile sets none: certificates and tokens are
 /// usually good some seconds early.
@@ -64,11 +64,12 @@ impl Report {
 /// namespace by which capabilities are detected.
 pub async fn doctor(
     cluster: &Cluster,
-    platform: &Platform,
+    profile: &LoadedPlatform,
     ownership: &Ownership,
     suites: &[String],
     mutating: bool,
 ) -> Result<Report, ClusterError> {
+    let platform = &profile.platform;
     let server = cluster.server_info().await?;
     let skew = cluster.clock_skew().await?;
     let rights = check_rights(cluster, platform, suites).await?;
@@ -79,7 +80,7 @@ pub async fn doctor(
     };
     let may_look = rights.iter().all(|check| check.allowed);
     let capabilities =
-        if mutating && may_look { detect(cluster, platform, ownership).await? } else { Vec::new() };
+        if mutating && may_look { detect(cluster, profile, ownership).await? } else { Vec::new() };
 
     let mut findings = vec![server_finding(&server), clock_finding(skew, platform), nodes_finding(&nodes)];
     findings.extend(rights_findings(&rights));

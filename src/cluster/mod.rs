@@ -5,6 +5,7 @@ mod apply;
 mod client;
 mod connect;
 mod detect;
+mod detect_identity;
 mod doctor;
 mod error;
 mod labels;
@@ -12,6 +13,7 @@ pub(crate) mod listing;
 #[cfg(test)]
 mod mock_tests;
 mod objects;
+mod peers;
 mod pods;
 mod provider;
 mod rbac;
@@ -33,6 +35,7 @@ pub use labels::{
 };
 pub(crate) use objects::merge;
 pub use objects::{dynamic, reference};
+pub use peers::{PeerClusters, PeerConnection};
 pub use pods::{explain as explain_pod, is_ready as pod_is_ready};
 pub use provider::{ImageDelivery, Kind, Provider};
 pub use rbac::rbac;

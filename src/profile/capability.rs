@@ -27,11 +27,15 @@ pub enum Capability {
     MultiNode,
     /// The caller may act as the tenants' identities.
     Impersonation,
+    /// People log in by OpenID Connect.
+    Oidc,
+    /// Who did what is on record, and the record can be read.
+    Audit,
 }
 
 impl Capability {
     /// Every capability, in the order of reports.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 10] = [
         Self::NetworkPolicy,
         Self::PodSecurity,
         Self::ResourceQuota,
@@ -40,6 +44,8 @@ impl Capability {
         Self::Dns,
         Self::MultiNode,
         Self::Impersonation,
+        Self::Oidc,
+        Self::Audit,
     ];
 
     /// The name in profiles and, after `needs-`, in tags.
@@ -53,6 +59,8 @@ impl Capability {
             Self::Dns => "dns",
             Self::MultiNode => "multi-node",
             Self::Impersonation => "impersonation",
+            Self::Oidc => "oidc",
+            Self::Audit => "audit",
         }
     }
 
@@ -67,6 +75,8 @@ impl Capability {
             Self::Dns => "service names resolve inside pods",
             Self::MultiNode => "two or more schedulable nodes",
             Self::Impersonation => "the caller may act as the tenants' identities",
+            Self::Oidc => "people log in by OpenID Connect",
+            Self::Audit => "who did what is on record, and the record can be read",
         }
     }
 }

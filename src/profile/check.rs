@@ -47,18 +47,24 @@ pub(super) fn findings(platform: &Platform) -> Vec<Finding> {
     all.rights(&platform.spec);
     all.access(&platform.spec);
     all.deadlines(&platform.spec);
+    all.identity_provider(&platform.spec);
     all.waivers(&platform.spec);
     all.0
 }
 
-struct Findings(Vec<Finding>);
+pub(super) struct Findings(Vec<Finding>);
 
 impl Findings {
-    fn add(&mut self, path: impl Into<String>, message: impl Into<String>) {
+    pub(super) fn add(&mut self, path: impl Into<String>, message: impl Into<String>) {
         self.0.push(Finding { path: path.into(), message: message.into(), help: None });
     }
 
-    fn add_with_help(&mut self, path: impl Into<String>, message: impl Into<String>, help: Option<String>) {
+    pub(super) fn add_with_help(
+        &mut self,
+        path: impl Into<String>,
+        message: impl Into<String>,
+        help: Option<String>,
+    ) {
         self.0.push(Finding { path: path.into(), message: message.into(), help });
     }
 
@@ -102,6 +108,8 @@ impl Findings {
             (Capability::ResourceQuota, "quota", spec.quota.is_some()),
             (Capability::LimitRange, "limitRange", spec.limit_range.is_some()),
             (Capability::PodSecurity, "podSecurity", spec.pod_security.is_some()),
+            (Capability::Oidc, "identity", spec.identity.is_some()),
+            (Capability::Audit, "audit", spec.audit.is_some()),
         ] {
             let claimed = seen.contains(&capability);
             if claimed && !present {
@@ -232,7 +240,7 @@ impl Findings {
         }
     }
 
-    fn placeholders(&mut self, path: &str, text: &str) {
+    pub(super) fn placeholders(&mut self, path: &str, text: &str) {
         let mut rest = text;
         while let Some(start) = rest.find("${") {
             let after = &rest[start + 2..];
@@ -441,7 +449,7 @@ fn fill(pattern: &str) -> String {
     pattern.replace("${tenant}", "plim-abcd-alpha").replace("${name}", "alpha").replace("${run}", "abcd")
 }
 
-fn is_dns_label(text: &str) -> bool {
+pub(super) fn is_dns_label(text: &str) -> bool {
     let inner = |sign: char| sign.is_ascii_lowercase() || sign.is_ascii_digit() || sign == '-';
     !text.is_empty()
         && text.len() <= 63

@@ -3,9 +3,11 @@
 mod access;
 mod capability;
 mod check;
+mod check_identity;
 mod deadlines;
 mod diagnostic;
 mod glob;
+mod identity;
 mod images;
 mod isolation;
 mod load;
@@ -27,6 +29,10 @@ pub use capability::Capability;
 pub use deadlines::{Bounds, Deadlines};
 pub use diagnostic::{ProfileError, ProfileProblem};
 pub use glob::matches as glob_matches;
+pub use identity::{
+    AuditPromise, ClaimMapping, ClaimMappings, IdentityPromise, KeyRotation, Oidc, PeerCluster, ProgramCall,
+    RoleGroups,
+};
 pub use images::Images;
 pub use isolation::{OpenConnections, SystemNamespaces};
 pub use load::{LAB_PROFILE, LoadedPlatform, load, load_lab, load_str};

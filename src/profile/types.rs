@@ -4,8 +4,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Anonymous, Bounds, Capability, ClusterAdmin, Deadlines, GuardRail, Images, LimitRangePromise, Network,
-    PodSecurity, QuotaPromise, Rights, Services, Storage, Tenancy, Waiver, glob,
+    Anonymous, AuditPromise, Bounds, Capability, ClusterAdmin, Deadlines, GuardRail, IdentityPromise, Images,
+    LimitRangePromise, Network, PeerCluster, PodSecurity, QuotaPromise, Rights, Services, Storage, Tenancy,
+    Waiver, glob,
 };
 use crate::engine::Risk;
 
@@ -118,6 +119,15 @@ pub struct Spec {
     /// What those may do who are not logged in, and nothing else.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub anonymous: Option<Anonymous>,
+    /// Who may log in, and how.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub identity: Option<IdentityPromise>,
+    /// Where it is on record who did what.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub audit: Option<AuditPromise>,
+    /// The other clusters of the fleet.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub peers: Vec<PeerCluster>,
     /// What the network promises.
     #[serde(default)]
     pub network: Network,

@@ -196,10 +196,13 @@ pub struct Grade {
     pub took_ms: u64,
     /// Seed of all randomness.
     pub seed: u64,
-    /// Whether everything that was asked for has been tried.
+    /// Whether everything that was asked for has been tried, except for what could not be (`not_tried`).
     pub complete: bool,
     /// By name.
     pub sabotages: Vec<Graded>,
+    /// Those that need something that the grading had not, by name, with what they lack. They count neither way.
+    #[serde(default)]
+    pub not_tried: BTreeMap<String, String>,
     /// By requirement.
     pub requirements: Vec<KillRate>,
     /// Names of those that were not noticed, or not for the stated reason.
@@ -292,6 +295,7 @@ pub(super) mod tests {
                 ),
                 graded("d-nothing", &["IAM-04"], SabotageVerdict::NotEffective, None),
             ],
+            not_tried: BTreeMap::new(),
             requirements: Vec::new(),
             survivors: Vec::new(),
             sound: Some(Sound {

@@ -42,6 +42,9 @@ pub(super) fn render(given: &GivenGrade) -> String {
     if survivors.len() > MOST {
         out += &format!("- and {} more\n", survivors.len() - MOST);
     }
+    for (name, why) in &grade.not_tried {
+        out += &format!("- **{}** not tried: {}\n", text(name), text(why));
+    }
     let recorded = if given.recorded { "recorded in the journal" } else { "not part of the journal" };
     out + &format!("\n<sub>grade `{}`, {recorded}</sub>\n", given.sha256)
 }

@@ -38,6 +38,9 @@ pub fn render(grade: &Grade) -> String {
         grade.killed(),
         grade.survivors.len()
     );
+    for (name, why) in &grade.not_tried {
+        out += &format!("not tried: {name}: {why}\n");
+    }
     if !grade.complete {
         out += "not complete: it ended before everything was tried\n";
     }

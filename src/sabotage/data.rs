@@ -6,7 +6,7 @@ use include_dir::{Dir, include_dir};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{Condition, Edit, SabotageError};
+use super::{Condition, Edit, LabEdit, SabotageError};
 
 static EMBEDDED: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/scenarios/sabotage");
 
@@ -66,6 +66,9 @@ pub struct Sabotage {
     /// Edits of objects of the cluster.
     #[serde(default)]
     pub cluster: Vec<Edit>,
+    /// Edits of the configuration of the lab, where the cluster is one.
+    #[serde(default)]
+    pub lab: Vec<LabEdit>,
     /// Signs that the edits of the cluster are in effect, beyond those that are looked for by themselves: that the
     /// objects stand there, that authorizer and admission have taken them in, that workloads have been rolled out.
     #[serde(default)]
@@ -73,6 +76,21 @@ pub struct Sabotage {
 }
 
 impl Sabotage {
+    /// The other clusters of the fleet that it breaks, by their names in the profile.
+    pub fn peers(&self) -> impl Iterator<Item = &str> {
+        self.lab.iter().filter_map(|edit| edit.peer.as_deref())
+    }
+
+    /// Whether the API server is started anew for it.
+    pub(super) fn restarts_apiserver(&self) -> bool {
+        self.lab.iter().any(|edit| edit.peer.is_none() && edit.file.is_of_apiserver())
+    }
+
+    /// Whether it breaks what everybody suffers from.
+    pub(super) const fn is_everybodys(&self) -> bool {
+        !self.cluster.is_empty() || !self.lab.is_empty()
+    }
+
     /// Whether one of its requirements is this, or of this family.
     pub fn concerns(&self, requirement: &str) -> bool {
         self.requirements.iter().any(|own| {
@@ -96,7 +114,7 @@ fn parse(file: &str, text: &str) -> Result<Sabotage, SabotageError> {
     if sabotage.scenarios.is_empty() || sabotage.requirements.is_empty() {
         return Err(wrong("it names nobody who must notice".to_owned()));
     }
-    if sabotage.blueprint.is_empty() && sabotage.cluster.is_empty() {
+    if sabotage.blueprint.is_empty() && !sabotage.is_everybodys() {
         return Err(wrong("it breaks nothing".to_owned()));
     }
     for edit in &sabotage.cluster {

@@ -66,6 +66,20 @@ pub enum SabotageError {
         /// What was last seen.
         why: String,
     },
+    /// Only a lab's configuration is ours to edit.
+    #[error("the context `{context}` is not that of a lab, and only a lab's configuration can be edited")]
+    NotALab {
+        /// The context.
+        context: String,
+    },
+    /// The lab did not do what it was asked.
+    #[error("the lab could not {what}: {why}")]
+    Lab {
+        /// `read authentication.yaml`.
+        what: String,
+        /// Why.
+        why: String,
+    },
     /// The cluster did not do what it was asked.
     #[error(transparent)]
     Cluster(#[from] ClusterError),
@@ -109,6 +123,6 @@ impl SabotageError {
 
     /// Whether it says only that this one sabotage could not be made: the others can go on.
     pub(super) const fn is_of_one(&self) -> bool {
-        matches!(self, Self::NotEffective { .. } | Self::Edit { .. })
+        matches!(self, Self::NotEffective { .. } | Self::Edit { .. } | Self::Lab { .. })
     }
 }

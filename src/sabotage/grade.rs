@@ -90,6 +90,7 @@ mod tests {
             blueprint: Vec::new(),
             tenants: Vec::new(),
             cluster: Vec::new(),
+            lab: Vec::new(),
             effective: Vec::new(),
         }
     }

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::SabotageError;
 use crate::bdd;
 use crate::catalog::{Catalog, PlanRequest};
-use crate::cluster::{Cluster, RunId};
+use crate::cluster::{Cluster, PeerClusters, RunId};
 use crate::engine::{Plan, Reason, Selection, Signal};
 use crate::evidence::{self, Journal};
 use crate::profile::LoadedPlatform;
@@ -22,6 +22,8 @@ use crate::tenant::{AgentImage, Inspector};
 #[derive(Debug)]
 pub(super) struct Ground {
     pub cluster: Cluster,
+    /// The other clusters of the fleet.
+    pub peers: PeerClusters,
     pub catalog: Arc<Catalog>,
     pub image: AgentImage,
     /// The command as typed.
@@ -81,7 +83,8 @@ impl Ground {
         };
         let journal = order.directory().join(Journal::FILE);
         let stage = ClusterStage::new(self.cluster.clone(), lane.platform, self.image.clone());
-        let mut stage = Watched { stage: stage.inspected_by(lane.inspector), over: Some(over) };
+        let stage = stage.inspected_by(lane.inspector).beside(self.peers.clone());
+        let mut stage = Watched { stage, over: Some(over) };
         let (sender, mut signals) = Signals::channel();
         let stopped = async {
             self.stop.cancelled().await;

@@ -12,9 +12,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::condition::{self, until};
+use super::lab_edit::{self, Files};
 use super::witness::{self, Rollout};
 use super::{Edit, Of, Sabotage, SabotageError};
-use crate::cluster::{Cluster, ClusterError, Ownership, RunId};
+use crate::cluster::{Cluster, ClusterError, Ownership, PeerConnection, RunId};
 
 /// The config map that holds the originals of what is broken just now.
 pub const RECORD_NAME: &str = "plimsoll-sabotage";
@@ -29,6 +30,9 @@ struct Record {
     sabotage: String,
     /// Each object that it touches, as it was.
     originals: Vec<Original>,
+    /// Each file of a lab's configuration that it touches, as it was.
+    #[serde(default)]
+    files: Files,
 }
 
 /// An object as it was; none where there was none.
@@ -134,17 +138,19 @@ pub(super) async fn break_cluster(
         let after = edit.apply(broken.get(&of).and_then(Option::as_ref))?;
         broken.insert(of, after);
     }
-    if originals.is_empty() {
+    let (files, broken_files) = lab_edit::edited(cluster, sabotage, None)?;
+    if originals.is_empty() && files.is_empty() {
         return Ok(Vec::new());
     }
     let kinds: Vec<Of> = originals.keys().cloned().collect();
     let mut list: Vec<_> = originals.into_iter().map(|(of, object)| Original { of, object }).collect();
     // The witnesses are made later, and must go whoever dies.
     list.extend(witness::objects(&kinds).into_iter().map(|of| Original { of, object: None }));
-    record(cluster, &Record { sabotage: sabotage.name.clone(), originals: list }).await?;
+    record(cluster, &Record { sabotage: sabotage.name.clone(), originals: list, files }).await?;
     for (of, object) in &broken {
         put(cluster, of, object.as_ref()).await?;
     }
+    let mut shown = lab_edit::put(cluster, &broken_files).await?;
     for edit in &sabotage.cluster {
         let of = edit.of()?;
         until(&format!("the change of {of}"), async || {
@@ -153,11 +159,29 @@ pub(super) async fn break_cluster(
         })
         .await?;
     }
-    let mut shown = vec![format!("read back: {}", listed(broken.keys()))];
+    if broken.is_empty() {
+        return Ok(shown);
+    }
+    shown.push(format!("read back: {}", listed(broken.keys())));
     shown.extend(witness::act(cluster, &kinds).await?);
     shown.extend(witness::rolled_out(cluster, &kinds, Rollout::Replaced).await?);
     shown.extend(condition::wait_for_all(cluster, &sabotage.effective).await?);
     Ok(shown)
+}
+
+/// Records the files of a peer's lab, and breaks those. Says what showed it. Whatever this comes to, [`restore`] is to
+/// follow, there too.
+pub(super) async fn break_peer(
+    peer: &PeerConnection,
+    sabotage: &Sabotage,
+) -> Result<Vec<String>, SabotageError> {
+    let (files, broken) = lab_edit::edited(&peer.cluster, sabotage, Some(&peer.name))?;
+    if files.is_empty() {
+        return Ok(Vec::new());
+    }
+    let original = Record { sabotage: sabotage.name.clone(), originals: Vec::new(), files };
+    record(&peer.cluster, &original).await?;
+    lab_edit::put(&peer.cluster, &broken).await
 }
 
 fn listed<'a>(objects: impl Iterator<Item = &'a Of>) -> String {
@@ -224,12 +248,13 @@ pub(super) async fn put(cluster: &Cluster, of: &Of, wanted: Option<&Value>) -> R
 
 /// What a record on the cluster says is broken, and by which sabotage.
 pub(super) async fn recorded(cluster: &Cluster) -> Result<Option<(String, Vec<String>)>, SabotageError> {
-    Ok(found(cluster).await?.map(|record| (record.sabotage, touched(&record.originals))))
+    Ok(found(cluster).await?.map(|record| (record.sabotage, touched(&record.originals, &record.files))))
 }
 
-fn touched(originals: &[Original]) -> Vec<String> {
+fn touched(originals: &[Original], files: &Files) -> Vec<String> {
     let all = originals.iter().map(|original| &original.of);
-    all.filter(|of| !witness::is_one(of)).map(Of::to_string).collect()
+    let objects = all.filter(|of| !witness::is_one(of)).map(Of::to_string);
+    objects.chain(files.keys().map(ToString::to_string)).collect()
 }
 
 async fn found(cluster: &Cluster) -> Result<Option<Record>, SabotageError> {
@@ -250,10 +275,11 @@ async fn found(cluster: &Cluster) -> Result<Option<Record>, SabotageError> {
 /// Restores what a record on the cluster holds, proves that it stands there and is acted upon, and only then removes
 /// the record. Returns what was restored: nothing, where nobody had broken anything.
 pub(super) async fn restore(cluster: &Cluster) -> Result<Vec<String>, SabotageError> {
-    let Some(Record { originals, .. }) = found(cluster).await? else { return Ok(Vec::new()) };
+    let Some(Record { originals, files, .. }) = found(cluster).await? else { return Ok(Vec::new()) };
     for Original { of, object } in &originals {
         put(cluster, of, object.as_ref()).await?;
     }
+    lab_edit::put(cluster, &files).await?;
     as_it_was(cluster, &originals).await?;
     let kinds: Vec<Of> =
         originals.iter().map(|original| original.of.clone()).filter(|of| !witness::is_one(of)).collect();
@@ -267,11 +293,14 @@ pub(super) async fn restore(cluster: &Cluster) -> Result<Vec<String>, SabotageEr
         other => other,
     })?;
     as_it_was(cluster, &originals).await?;
+    if let Some(file) = lab_edit::first_differing(cluster, &files)? {
+        return Err(not_restored(file.to_string(), "it differs from its original".to_owned()));
+    }
     records(cluster)
         .delete(RECORD_NAME, &DeleteParams::default())
         .await
         .map_err(|error| -> ClusterError { cluster.error("remove the record of sabotage", error) })?;
-    Ok(touched(&originals))
+    Ok(touched(&originals, &files))
 }
 
 /// Proves that every object equals its original.

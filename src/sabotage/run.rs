@@ -5,6 +5,7 @@
 //! scenario red is the one that is graded.
 
 use std::{
+    collections::BTreeMap,
     path::PathBuf,
     sync::Arc,
     time::{Duration, Instant},
@@ -26,7 +27,7 @@ use super::{
 };
 use crate::{
     catalog::Catalog,
-    cluster::{self, Cluster, RunId, SweepSelection},
+    cluster::{self, Cluster, PeerClusters, RunId, SweepSelection},
     engine::Plan,
     profile::LoadedPlatform,
     report::{GRADE_SCHEMA, Grade, Graded, Model, Sound},
@@ -45,6 +46,8 @@ pub struct Order {
     pub platform: Arc<LoadedPlatform>,
     /// The agent's image.
     pub image: AgentImage,
+    /// The other clusters of the fleet.
+    pub peers: PeerClusters,
     /// The command as typed, for the journals.
     pub command: Vec<String>,
     /// What is broken.
@@ -68,6 +71,8 @@ pub enum Progress {
     Restored(Vec<String>, Vec<String>),
     /// The sound platform: run, runs, scenarios that did not pass.
     Sound(usize, usize, usize),
+    /// It needs something that there is not: name, what it lacks.
+    NotTried(String, String),
     /// The platform is being broken by this one.
     Breaking(String),
     /// It is broken, and the scenarios run.
@@ -103,6 +108,7 @@ pub async fn run(
     let Taken { hold, orphans } = Hold::take(cluster, &runs).await?;
     let ground = Arc::new(Ground {
         cluster: cluster.clone(),
+        peers: order.peers.clone(),
         catalog: Arc::clone(&order.catalog),
         image: order.image.clone(),
         command: order.command.clone(),
@@ -110,7 +116,7 @@ pub async fn run(
         runs: order.directory.join("runs"),
         stop: stop.child_token(),
     });
-    let mut work = Work { cluster, order, ground, ids, graded: Vec::new(), tell };
+    let mut work = Work { cluster, order, ground, ids, graded: Vec::new(), not_tried: BTreeMap::new(), tell };
     let worked = tokio::select! {
         biased;
         () = hold.lost().cancelled() => {
@@ -142,6 +148,7 @@ pub async fn run(
         seed: order.seed,
         complete,
         sabotages: work.graded,
+        not_tried: work.not_tried,
         requirements: Vec::new(),
         survivors: Vec::new(),
         sound,
@@ -157,6 +164,8 @@ struct Work<'a> {
     /// One a run; all of them stand in the lease before the first begins.
     ids: Vec<RunId>,
     graded: Vec<Graded>,
+    /// By name, with what they lack.
+    not_tried: BTreeMap<String, String>,
     tell: Tell,
 }
 
@@ -168,7 +177,7 @@ impl Work<'_> {
         self.put_back(orphans).await?;
         let sound = self.sound().await?;
         let (of_cluster, of_blueprint): (Vec<Sabotage>, Vec<Sabotage>) =
-            self.order.sabotages.iter().cloned().partition(|one| !one.cluster.is_empty());
+            self.possible().into_iter().partition(Sabotage::is_everybodys);
         let mut leaving = JoinSet::new();
         let worked = async {
             self.side_by_side(of_blueprint, &mut leaving).await?;
@@ -180,7 +189,47 @@ impl Work<'_> {
             self.judge(ended)?;
         }
         worked?;
-        Ok((sound, self.graded.len() == self.order.sabotages.len()))
+        let tried = self.graded.len() + self.not_tried.len();
+        Ok((sound, tried == self.order.sabotages.len()))
+    }
+
+    /// Those that can be tried; the others are told.
+    fn possible(&mut self) -> Vec<Sabotage> {
+        let mut possible = Vec::new();
+        for sabotage in &self.order.sabotages {
+            let known = |name: &str| self.order.peers.all().iter().any(|peer| peer.name == name);
+            let lacks = if let Some(name) = sabotage.peers().find(|name| !known(name)) {
+                Some(format!("it needs the peer `{name}`: --peer {name}=lab:NAME"))
+            } else if !sabotage.lab.is_empty() && self.cluster.provider().lab().is_none() {
+                Some("it edits the configuration of a lab, and the cluster is none".to_owned())
+            } else {
+                None
+            };
+            if let Some(why) = lacks {
+                self.tell(Progress::NotTried(sabotage.name.clone(), why.clone()));
+                self.not_tried.insert(sabotage.name.clone(), why);
+            } else {
+                possible.push(sabotage.clone());
+            }
+        }
+        possible
+    }
+
+    /// Breaks a sabotage's part of every cluster. Says what showed it.
+    async fn break_everywhere(&self, sabotage: &Sabotage) -> Result<Vec<String>, SabotageError> {
+        let mut shown = ledger::break_cluster(self.cluster, sabotage).await?;
+        for peer in self.order.peers.all() {
+            shown.extend(ledger::break_peer(peer, sabotage).await?);
+        }
+        Ok(shown)
+    }
+
+    async fn restore_everywhere(&self) -> Result<Vec<String>, SabotageError> {
+        let mut restored = ledger::restore(self.cluster).await?;
+        for peer in self.order.peers.all() {
+            restored.extend(ledger::restore(&peer.cluster).await?);
+        }
+        Ok(restored)
     }
 
     fn stopped(&self) -> bool {
@@ -193,7 +242,7 @@ impl Work<'_> {
 
     /// Puts back what a dead holder left.
     async fn put_back(&self, orphans: &[String]) -> Result<(), SabotageError> {
-        let restored = ledger::restore(self.cluster).await?;
+        let restored = self.restore_everywhere().await?;
         let removed = sweep(self.cluster, orphans, self.order).await?;
         if !restored.is_empty() || !removed.is_empty() {
             self.tell(Progress::Restored(restored, removed));
@@ -277,11 +326,15 @@ impl Work<'_> {
             if self.stopped() {
                 return Ok(());
             }
+            let restarts = sabotage.restarts_apiserver();
+            if restarts {
+                self.alone(leaving).await?;
+            }
             let name = sabotage.name.clone();
             let plan = self.ground.plan(&self.order.platform, &sabotage.scenarios)?;
             self.tell(Progress::Breaking(name.clone()));
             let begun = Instant::now();
-            let broken = ledger::break_cluster(self.cluster, &sabotage).await;
+            let broken = self.break_everywhere(&sabotage).await;
             let started = match broken {
                 Ok(effect) => {
                     self.tell(Progress::Broken(name.clone()));
@@ -300,11 +353,13 @@ impl Work<'_> {
                 }
                 Err(error) => Err(error),
             };
+            let left = if restarts { self.alone(leaving).await } else { Ok(()) };
             // Mended first, whatever it came to.
             self.tell(Progress::Mending(name.clone()));
-            ledger::restore(self.cluster).await?;
+            self.restore_everywhere().await?;
             self.tell(Progress::Mended(name));
             started?;
+            left?;
         }
         Ok(())
     }
@@ -317,6 +372,14 @@ impl Work<'_> {
         while leaving.len() >= LEAVING
             && let Some(ended) = leaving.join_next().await
         {
+            self.judge(ended)?;
+        }
+        Ok(())
+    }
+
+    /// Waits until no run removes its tenants any more: the API server goes away for a moment.
+    async fn alone(&mut self, leaving: &mut JoinSet<Ended>) -> Result<(), SabotageError> {
+        while let Some(ended) = leaving.join_next().await {
             self.judge(ended)?;
         }
         Ok(())

@@ -8,7 +8,7 @@ use tokio::{task::JoinHandle, time::Instant};
 use super::{Detected, Leftover, Opened, Stage, StageRun};
 use crate::{
     bdd::Services,
-    cluster::{self, CapabilityCheck, Cluster, ClusterError, Ownership, SweepSelection},
+    cluster::{self, CapabilityCheck, Cluster, ClusterError, Ownership, PeerClusters, SweepSelection},
     engine::{Event, EventSink, Evidence, Reason},
     probe::SharedFleet,
     profile::LoadedPlatform,
@@ -26,6 +26,7 @@ pub struct ClusterStage {
     cluster: Cluster,
     platform: Arc<LoadedPlatform>,
     image: AgentImage,
+    peers: PeerClusters,
     inspector: Option<Inspector>,
     /// What the run was given to go with its report.
     given: Vec<Evidence>,
@@ -45,7 +46,23 @@ struct Open {
 impl ClusterStage {
     /// A stage on a cluster that has been connected to, which sends nothing yet.
     pub const fn new(cluster: Cluster, platform: Arc<LoadedPlatform>, image: AgentImage) -> Self {
-        Self { cluster, platform, image, inspector: None, given: Vec::new(), looks_at_all: true, open: None }
+        Self {
+            cluster,
+            platform,
+            image,
+            peers: PeerClusters::new(Vec::new()),
+            inspector: None,
+            given: Vec::new(),
+            looks_at_all: true,
+            open: None,
+        }
+    }
+
+    /// With other clusters of the fleet.
+    #[must_use]
+    pub fn beside(mut self, peers: PeerClusters) -> Self {
+        self.peers = peers;
+        self
     }
 
     /// The same, where each tenant is looked at before a scenario gets it, and capabilities only where a scenario
@@ -107,7 +124,7 @@ impl ClusterStage {
         let (cluster, platform, events) =
             (self.cluster.clone(), Arc::clone(&self.platform), run.events.clone());
         tokio::spawn(async move {
-            match cluster::detect(&cluster, &platform.platform, &ownership).await {
+            match cluster::detect(&cluster, &platform, &ownership).await {
                 Ok(checks) => {
                     for check in &checks {
                         events.emit(check.event());
@@ -176,6 +193,7 @@ impl Stage for ClusterStage {
             .with(Arc::new(self.cluster.clone()))
             .with(Arc::clone(&self.platform))
             .with(Arc::new(pool.clone()))
+            .with(Arc::new(self.peers.clone()))
             .with(Arc::new(SharedFleet::default()));
         let claimed = |need: &String| {
             self.platform.platform.spec.capabilities.iter().any(|claimed| claimed.name() == need)

@@ -240,9 +240,11 @@ async fn an_image_that_cannot_be_had_is_named() {
 #[tokio::test]
 async fn the_lab_has_what_its_profile_claims() {
     let cluster = connect().await;
-    let platform = profile::load_lab().expect("the lab's profile").platform;
+    // The profile's `@plimsoll` is the program that runs, which is this test.
+    let text = profile::LAB_PROFILE.replace("@plimsoll", env!("CARGO_BIN_EXE_plimsoll"));
+    let profile = profile::load_str("@lab", &text, std::path::Path::new(".")).expect("the lab's profile");
     let ownership = Ownership::of_run(RunId::random(), Duration::from_secs(600));
-    let report = cluster::doctor(&cluster, &platform, &ownership, &[], true).await.expect("a report");
+    let report = cluster::doctor(&cluster, &profile, &ownership, &[], true).await.expect("a report");
     assert!(report.is_healthy(), "{:#?}", report.findings);
     for check in &report.capabilities {
         let expected = (check.capability != Capability::NetworkPolicy).then_some(true);
@@ -265,7 +267,7 @@ async fn commands_of_the_platform_bring_tenants_in_and_out() {
     // What a platform's own tool would do, in two requests.
     script(
         "onboard.sh",
-        "kubectl create namespace \"$1\"\nkubectl label namespace \"$1\" platform.example.com/tenant=\"$1\"\nkubectl -n \"$1\" create rolebinding admins --clusterrole=tenant-admin --group=\"tenant:$1:admins\"\necho \"$PLIMSOLL_LABELS\" > \"$1.labels\"",
+        "kubectl create namespace \"$1\"\nkubectl label namespace \"$1\" platform.example.com/tenant=\"$1\"\nkubectl -n \"$1\" create rolebinding admins --clusterrole=tenant-admin --group=\"oidc:tenant:$1:admins\"\necho \"$PLIMSOLL_LABELS\" > \"$1.labels\"",
     );
     script("offboard.sh", "kubectl delete namespace \"$1\" --wait=false");
     script("fail.sh", "echo 'the ticket system is down' >&2\nexit 3");

@@ -2,9 +2,10 @@
 
 use std::path::PathBuf;
 
+use crate::issuer::Directory;
 use crate::netpol::Defect;
 use crate::patience::Patience;
-use crate::state::Cni;
+use crate::state::{Cni, Environment};
 
 /// What to do with a lab.
 #[derive(Debug, Clone, clap::Subcommand)]
@@ -19,6 +20,13 @@ pub enum LabCommand {
     Kubeconfig(KubeconfigArgs),
     /// Show the log of one of a lab's processes
     Logs(LogsArgs),
+    /// Print the API server's record of who did what, one event a line
+    Audit(AuditArgs),
+    /// Print a token of the lab's identity provider, as an exec credential
+    Token(TokenArgs),
+    /// Work with the keys of the lab's identity provider
+    #[command(subcommand)]
+    Keys(KeysCommand),
     /// Work with images
     #[command(subcommand)]
     Image(ImageCommand),
@@ -54,9 +62,76 @@ pub struct UpArgs {
     /// Who brings the pod network and its policies [default: bundled]
     #[arg(long, value_enum)]
     pub cni: Option<Cni>,
+    /// What the cluster is for: whoever logs in to a production cluster shows a second factor
+    /// [default: non-production]
+    #[arg(long, value_enum)]
+    pub environment: Option<Environment>,
     /// Multiply every limit on a wait, for an emulated or very busy machine [default: 1]
     #[arg(long, value_name = "FACTOR", env = Patience::VARIABLE, hide_env_values = true)]
     pub patience: Option<Patience>,
+}
+
+/// Which lab, by its name or by the context of its kubeconfig.
+#[derive(Debug, Clone, clap::Args)]
+pub struct WhichArgs {
+    /// Which lab.
+    #[command(flatten)]
+    pub name: NameArgs,
+    /// The context of the lab's kubeconfig, in place of its name
+    #[arg(long, conflicts_with = "name", value_name = "CONTEXT")]
+    pub context: Option<String>,
+}
+
+/// Arguments of `token`.
+#[derive(Debug, Clone, clap::Args)]
+pub struct TokenArgs {
+    /// Which lab.
+    #[command(flatten)]
+    pub which: WhichArgs,
+    /// The user, as the identity provider knows it
+    #[arg(long, value_name = "USER")]
+    pub user: String,
+    /// Its groups, as the identity provider knows them
+    #[arg(long, value_name = "GROUP,...", value_delimiter = ',')]
+    pub groups: Vec<String>,
+    /// Whether the user has shown a second factor
+    #[arg(long, value_name = "true|false", default_value_t = false, action = clap::ArgAction::Set)]
+    #[arg(num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub mfa: bool,
+    /// For whom the token is, if not for the lab's API server
+    #[arg(long, value_name = "AUDIENCE")]
+    pub audience: Option<String>,
+    /// For how many seconds it is good; a negative number gives one that is over
+    #[arg(long, value_name = "SECONDS", default_value_t = 600, allow_negative_numbers = true)]
+    pub lifetime: i64,
+    /// In how many seconds it begins to be good
+    #[arg(long, value_name = "SECONDS", default_value_t = 0, allow_negative_numbers = true)]
+    pub not_before: i64,
+    /// Who issues it
+    #[arg(long, value_enum, default_value = "platform")]
+    pub directory: Directory,
+}
+
+/// Arguments of `audit`.
+#[derive(Debug, Clone, clap::Args)]
+pub struct AuditArgs {
+    /// Which lab.
+    #[command(flatten)]
+    pub which: WhichArgs,
+    /// Only from this time on (RFC 3339, UTC), or a little earlier
+    #[arg(long, value_name = "TIME")]
+    pub since: Option<String>,
+}
+
+/// What to do with the keys of the identity provider.
+#[derive(Debug, Clone, clap::Subcommand)]
+pub enum KeysCommand {
+    /// Print the key set that tokens are verified by
+    Show(WhichArgs),
+    /// Sign with a new key from now on; the earlier ones stay published
+    Rotate(WhichArgs),
+    /// Withdraw every key but the newest, and tell the API server
+    Withdraw(WhichArgs),
 }
 
 /// Arguments of `down`.

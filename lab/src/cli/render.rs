@@ -13,11 +13,12 @@ use crate::netpol::Defect;
 /// What `up` says at the end.
 pub(super) fn up(report: &LabReport, elapsed: Duration) -> String {
     let mut text = format!(
-        "lab \"{}\" is up in {:.1}s: Kubernetes {}, {} nodes, {}\n",
+        "lab \"{}\" is up in {:.1}s: Kubernetes {}, {} nodes, {}, {}\n",
         report.name,
         elapsed.as_secs_f64(),
         report.kubernetes.as_deref().unwrap_or("of unknown version"),
         report.status.as_ref().map_or(0, |status| status.nodes.len()),
+        report.environment.unwrap_or_default(),
         report.server.as_deref().unwrap_or("no server"),
     );
     if let Some(kubeconfig) = &report.kubeconfig {
@@ -110,6 +111,7 @@ mod tests {
             server: Some("https://127.0.0.1:40000".into()),
             kubeconfig: Some("/state/kubeconfig".into()),
             kubernetes: Some("v1.36.3".into()),
+            environment: Some(crate::state::Environment::NonProduction),
             status: Some(LabStatus {
                 phase: Phase::Running,
                 control_plane: vec![unit("etcd"), unit("kube-apiserver")],

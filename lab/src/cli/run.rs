@@ -8,7 +8,7 @@ use super::arguments::{
     StatusFormat, UpArgs,
 };
 use super::terminal::Terminal;
-use super::{logs, render};
+use super::{audit, logs, render, token};
 use crate::component;
 use crate::error::{Context as _, LabError, Result};
 use crate::lab::{Lab, UpOptions, blocking};
@@ -23,6 +23,9 @@ pub async fn run(command: LabCommand) -> Result<()> {
         LabCommand::Status(arguments) => status(arguments).await,
         LabCommand::Kubeconfig(arguments) => kubeconfig(&arguments),
         LabCommand::Logs(arguments) => logs::run(&arguments).await,
+        LabCommand::Audit(arguments) => audit::run(&arguments),
+        LabCommand::Token(arguments) => token::issue(arguments).await,
+        LabCommand::Keys(command) => token::keys(&command).await,
         LabCommand::Image(ImageCommand::Load(arguments)) => load(arguments).await,
         LabCommand::Build(arguments) => build(arguments).await,
         LabCommand::Defect(arguments) => defect(arguments).await,
@@ -36,6 +39,7 @@ async fn up(arguments: UpArgs) -> Result<()> {
         nodes: arguments.nodes,
         api_port: arguments.api_port,
         cni: arguments.cni,
+        environment: arguments.environment,
         patience: arguments.patience,
     };
     let outcome = lab.up(options, Arc::clone(&terminal) as Arc<dyn Progress>).await;

@@ -2,11 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
+use serde::Deserialize;
 use serde_json::json;
 
 use super::{Rendered, yaml};
 use crate::address;
-use crate::error::Result;
+use crate::error::{Context as _, LabError, Result};
+use crate::issuer::{self, Directory};
+use crate::state::Environment;
 
 /// Renders the control plane's configuration.
 #[derive(Debug)]
@@ -22,18 +25,33 @@ pub(crate) struct ControlPlane<'a> {
 }
 
 const ADMISSION: &str = "admission.yaml";
-const AUDIT: &str = "audit-policy.yaml";
-const AUTHENTICATION: &str = "authentication.yaml";
+/// Settings of the API server that are arguments of it.
+pub(crate) const APISERVER: &str = "apiserver.yaml";
+/// What the API server records.
+pub(crate) const AUDIT: &str = "audit-policy.yaml";
+/// Whose tokens the API server accepts.
+pub(crate) const AUTHENTICATION: &str = "authentication.yaml";
+/// Settings of the identity provider.
+pub(crate) const ISSUER: &str = "issuer.yaml";
+const TOKEN_REVIEWER: &str = "token-reviewer.kubeconfig";
 const ENCRYPTION: &str = "encryption.yaml";
 
 impl ControlPlane<'_> {
-    /// The API server's configuration files; the encryption key is the caller's secret, in base64.
-    pub(crate) fn files(encryption_key: &str) -> Result<Vec<Rendered>> {
+    /// The API server's configuration files. The encryption key is the caller's secret, in base64; the authority is
+    /// the certificate that vouches for the issuer.
+    pub(crate) fn files(
+        encryption_key: &str,
+        authority: &str,
+        environment: Environment,
+    ) -> Result<Vec<Rendered>> {
         Ok(vec![
             (ADMISSION, admission()?),
+            (APISERVER, APISERVER_SETTINGS.to_owned()),
             (AUDIT, audit_policy()?),
-            (AUTHENTICATION, authentication()?),
+            (AUTHENTICATION, authentication(authority, environment)?),
             (ENCRYPTION, encryption(encryption_key)?),
+            (ISSUER, issuer::DEFAULT_SETTINGS.to_owned()),
+            (TOKEN_REVIEWER, token_reviewer(authority)?),
         ])
     }
 
@@ -55,7 +73,7 @@ impl ControlPlane<'_> {
     }
 
     /// The arguments of the API server.
-    pub(crate) fn apiserver_arguments(&self) -> Vec<String> {
+    pub(crate) fn apiserver_arguments(&self, settings: &ApiServerSettings) -> Vec<String> {
         let mut arguments = vec![
             format!("--advertise-address={}", address::CONTROL_PLANE),
             "--bind-address=0.0.0.0".into(),
@@ -100,6 +118,11 @@ impl ControlPlane<'_> {
             ("encryption-provider-config", self.config.join(ENCRYPTION)),
         ] {
             arguments.push(flag(name, &path));
+        }
+        if settings.token_reviewer {
+            arguments
+                .push(flag("authentication-token-webhook-config-file", &self.config.join(TOKEN_REVIEWER)));
+            arguments.push("--authentication-token-webhook-version=v1".into());
         }
         arguments
     }
@@ -198,17 +221,73 @@ fn audit_policy() -> Result<String> {
     }))
 }
 
-/// Anonymous callers may ask for health and nothing else. Issuers of tokens are added under `jwt`.
-fn authentication() -> Result<String> {
+/// Anonymous callers may ask for health and nothing else. Tokens are accepted from the platform's issuer alone; on a
+/// production cluster they must tell of a second factor.
+fn authentication(authority: &str, environment: Environment) -> Result<String> {
+    let rules = match environment {
+        Environment::Production => json!([{
+            "expression": "has(claims.amr) && 'mfa' in claims.amr",
+            "message": "whoever logs in to a production cluster shows a second factor",
+        }]),
+        Environment::NonProduction => json!([]),
+    };
     yaml(&json!({
         "apiVersion": "apiserver.config.k8s.io/v1",
         "kind": "AuthenticationConfiguration",
-        "jwt": [],
+        "jwt": [{
+            "issuer": {
+                "url": Directory::Platform.issuer(),
+                "certificateAuthority": authority,
+                "audiences": [issuer::AUDIENCE],
+            },
+            "claimMappings": {
+                "username": { "claim": "sub", "prefix": issuer::PREFIX },
+                "groups": { "claim": "groups", "prefix": issuer::PREFIX },
+            },
+            "claimValidationRules": rules,
+        }],
         "anonymous": {
             "enabled": true,
             "conditions": [{ "path": "/livez" }, { "path": "/readyz" }, { "path": "/healthz" }],
         },
     }))
+}
+
+/// How to reach whoever reviews tokens by code of its own, where [`ApiServerSettings::token_reviewer`] says so.
+fn token_reviewer(authority: &str) -> Result<String> {
+    use base64::Engine as _;
+    let authority = base64::engine::general_purpose::STANDARD.encode(authority);
+    let cluster = json!({ "server": issuer::reviewer_url(), "certificate-authority-data": authority });
+    yaml(&json!({
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [{ "name": "reviewer", "cluster": cluster }],
+        "users": [{ "name": "kube-apiserver", "user": {} }],
+        "contexts": [{ "name": "reviewer", "context": { "cluster": "reviewer", "user": "kube-apiserver" } }],
+        "current-context": "reviewer",
+    }))
+}
+
+const APISERVER_SETTINGS: &str = "\
+# Whether tokens are also shown to a reviewer beside the API server, which verifies them by code of its own.
+tokenReviewer: false
+";
+
+/// Settings of the API server that are arguments of it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct ApiServerSettings {
+    /// Tokens are also shown to a reviewer beside the API server.
+    pub(crate) token_reviewer: bool,
+}
+
+impl ApiServerSettings {
+    /// As they stand in the directory of the configuration.
+    pub(crate) fn read(config: &Path) -> Result<Self> {
+        let file = config.join(APISERVER);
+        let text = std::fs::read_to_string(&file).context(|| format!("reading {}", file.display()))?;
+        serde_yaml::from_str(&text).map_err(|error| LabError::Usage(format!("{}: {error}", file.display())))
+    }
 }
 
 fn encryption(key: &str) -> Result<String> {
@@ -237,16 +316,21 @@ mod tests {
 
     #[test]
     fn files() {
-        for (name, text) in ControlPlane::files("a2V5").unwrap() {
+        for (name, text) in ControlPlane::files("a2V5", "PEM", Environment::NonProduction).unwrap() {
             insta::assert_snapshot!(name, text);
         }
+        let production = authentication("PEM", Environment::Production).unwrap();
+        insta::assert_snapshot!("authentication-production.yaml", production);
     }
 
     #[test]
     fn arguments() {
         let kubeconfig = Path::new("/lab/config/x.kubeconfig");
         insta::assert_snapshot!("etcd", sample().etcd_arguments().join("\n"));
-        insta::assert_snapshot!("kube-apiserver", sample().apiserver_arguments().join("\n"));
+        insta::assert_snapshot!(
+            "kube-apiserver",
+            sample().apiserver_arguments(&ApiServerSettings::default()).join("\n")
+        );
         insta::assert_snapshot!(
             "kube-controller-manager",
             sample().controller_manager_arguments(kubeconfig).join("\n")

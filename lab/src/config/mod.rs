@@ -4,7 +4,7 @@ mod control_plane;
 mod kubeconfig;
 mod node;
 
-pub(crate) use control_plane::ControlPlane;
+pub(crate) use control_plane::{APISERVER, AUDIT, AUTHENTICATION, ApiServerSettings, ControlPlane, ISSUER};
 pub(crate) use kubeconfig::kubeconfig;
 pub(crate) use node::{CONTAINERD_SOCKET, NETPOL_PLUGIN, NETPOL_SOCKET, NodeConfig};
 

@@ -13,7 +13,7 @@ use super::node_handle::NodeHandle;
 use super::protocol::{LabStatus, NodeRequest, Phase, Request, Response, short_socket_path};
 use super::unit::{UnitSpec, Units};
 use super::{bootstrap, forward, network};
-use crate::config::ControlPlane;
+use crate::config::{ApiServerSettings, ControlPlane};
 use crate::error::{Context as _, LabError, Result};
 use crate::netpol::Defect;
 use crate::paths::LabPaths;
@@ -61,7 +61,8 @@ pub(super) async fn run(root: PathBuf) -> Result<()> {
     }
 }
 
-fn listen(socket: &Path) -> Result<UnixListener> {
+/// Listens on a socket in a directory whose path may be long.
+pub(crate) fn listen(socket: &Path) -> Result<UnixListener> {
     let what = || format!("listening on {}", socket.display());
     let _ = std::fs::remove_file(socket);
     let (_directory, short) = short_socket_path(socket).context(what)?;
@@ -88,8 +89,10 @@ impl Control {
         let (pki, config, etcd, logs) =
             (self.paths.pki(), self.paths.config(), self.paths.etcd(), self.paths.logs());
         let plane = ControlPlane { pki: &pki, config: &config, etcd: &etcd, logs: &logs };
+        // Before the API server, which asks for the issuer's keys once at its start and then every ten seconds.
+        self.issuer()?;
         self.unit("etcd", "etcd", plane.etcd_arguments())?;
-        self.unit("kubernetes", "kube-apiserver", plane.apiserver_arguments())?;
+        self.unit("kubernetes", "kube-apiserver", plane.apiserver_arguments(&self.apiserver_settings()?))?;
 
         // Nodes and API server come up side by side; what a node does first does not need the other.
         let names = self.spec.node_names();
@@ -170,6 +173,32 @@ impl Control {
         })
     }
 
+    fn issuer(&self) -> Result<()> {
+        let words = super::Role::Issuer { root: self.paths.root().to_owned() }.arguments();
+        let words = words.into_iter().map(|word| word.to_string_lossy().into_owned());
+        self.units.start(UnitSpec {
+            name: "issuer".to_owned(),
+            program: "/proc/self/exe".into(),
+            arguments: std::iter::once(super::HIDDEN_ARGUMENT.to_owned()).chain(words).collect(),
+            log: self.paths.log("issuer"),
+        })
+    }
+
+    fn apiserver_settings(&self) -> Result<ApiServerSettings> {
+        ApiServerSettings::read(&self.paths.config())
+    }
+
+    /// Starts the API server anew, and waits until it is ready.
+    async fn restart_apiserver(&self) -> Result<()> {
+        let (pki, config, etcd, logs) =
+            (self.paths.pki(), self.paths.config(), self.paths.etcd(), self.paths.logs());
+        let plane = ControlPlane { pki: &pki, config: &config, etcd: &etcd, logs: &logs };
+        let arguments = plane.apiserver_arguments(&self.apiserver_settings()?);
+        self.units.restart("kube-apiserver", arguments).await?;
+        let client = apply::client(&config.join(credentials::CONTROL_KUBECONFIG)).await?;
+        bootstrap::await_apiserver(&client, self.spec.patience).await
+    }
+
     fn enter(&self, phase: Phase) {
         *self.phase.lock().unwrap_or_else(PoisonError::into_inner) = phase;
     }
@@ -199,6 +228,10 @@ impl Control {
         match request {
             Request::Status => Response::Status(self.status()),
             Request::LoadImage { archive } => self.ask_all(&NodeRequest::LoadImage { archive }).await,
+            Request::RestartApiServer => match self.restart_apiserver().await {
+                Ok(()) => Response::Done,
+                Err(error) => Response::Failed(error.to_string()),
+            },
             Request::AwaitDns { limit } => self.ask_all(&NodeRequest::AwaitDns { limit }).await,
             Request::Plant { defect } => {
                 // Whatever comes of it: where one node has it, the lab is not sound.

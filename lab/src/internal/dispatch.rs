@@ -19,6 +19,8 @@ pub(crate) enum Role {
     InitLab { root: PathBuf, parent: u32 },
     /// The control plane.
     Control { root: PathBuf },
+    /// The identity provider.
+    Issuer { root: PathBuf },
     /// On the way into a node's namespaces.
     NodeEnter { root: PathBuf, node: String },
     /// First process of a node.
@@ -47,6 +49,7 @@ impl Role {
             Self::Supervisor { root, lock } => vec!["supervisor".into(), root.into(), lock.into()],
             Self::InitLab { root, parent } => vec!["init-lab".into(), root.into(), parent.to_string().into()],
             Self::Control { root } => vec!["control".into(), root.into()],
+            Self::Issuer { root } => vec!["issuer".into(), root.into()],
             Self::NodeEnter { root, node } => vec!["node-enter".into(), root.into(), node.into()],
             Self::InitNode { root, node, parent } => {
                 vec!["init-node".into(), root.into(), node.into(), parent.to_string().into()]
@@ -69,6 +72,7 @@ impl Role {
             "supervisor" => Self::Supervisor { root: word()?.into(), lock: word()?.into() },
             "init-lab" => Self::InitLab { root: word()?.into(), parent: number(word()?)? },
             "control" => Self::Control { root: word()?.into() },
+            "issuer" => Self::Issuer { root: word()?.into() },
             "node-enter" => Self::NodeEnter { root: word()?.into(), node: text(word()?)? },
             "init-node" => {
                 Self::InitNode { root: word()?.into(), node: text(word()?)?, parent: number(word()?)? }
@@ -91,6 +95,7 @@ impl Role {
             Self::Supervisor { root, lock } => supervisor::run(&root, &lock),
             Self::InitLab { root, parent } => init::lab(&root, parent),
             Self::Control { root } => runtime()?.block_on(control::run(root)),
+            Self::Issuer { root } => runtime()?.block_on(crate::issuer::run(root)),
             Self::NodeEnter { root, node } => supervisor::enter_node(&root, &node),
             Self::InitNode { root, node, parent } => init::node(&root, &node, parent),
             Self::Node { root, node } => runtime()?.block_on(node::run(root, node)),
@@ -151,6 +156,7 @@ mod tests {
             Role::Supervisor { root: root.clone(), lock: "/lock".into() },
             Role::InitLab { root: root.clone(), parent: 7 },
             Role::Control { root: root.clone() },
+            Role::Issuer { root: root.clone() },
             Role::NodeEnter { root: root.clone(), node: node.clone() },
             Role::InitNode { root: root.clone(), node: node.clone(), parent: 8 },
             Role::Node { root: root.clone(), node: node.clone() },

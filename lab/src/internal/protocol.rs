@@ -22,6 +22,8 @@ pub(crate) enum Request {
         /// The archive, as `docker save` or an OCI tool writes it.
         archive: PathBuf,
     },
+    /// Start the API server anew, with its configuration as it is now, and wait until it is ready.
+    RestartApiServer,
     /// Wait until a name is answered by the cluster's DNS on every node.
     AwaitDns {
         /// How long.
@@ -117,6 +119,15 @@ pub(super) enum FromNode {
 
 /// Asks a lab. `limit` bounds every wait for it.
 pub(crate) fn call(socket: &Path, request: &Request, limit: Duration) -> Result<Response> {
+    exchange(socket, request, limit)
+}
+
+/// Sends one line and reads one. `limit` bounds every wait.
+pub(crate) fn exchange<Q, A>(socket: &Path, request: &Q, limit: Duration) -> Result<A>
+where
+    Q: Serialize,
+    A: for<'de> Deserialize<'de>,
+{
     let what = || "asking the lab";
     let mut stream = connect(socket).context(what)?;
     stream.set_read_timeout(Some(limit)).context(what)?;

@@ -1,5 +1,6 @@
 //! A long-running program: started, watched, started again when it ends.
 
+use std::collections::HashMap;
 use std::fs::OpenOptions;
 use std::path::PathBuf;
 use std::process::Stdio;
@@ -8,9 +9,9 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 use tokio::process::{Child, Command};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::error::{Context as _, Result};
+use crate::error::{Context as _, LabError, Result};
 use crate::preflight::search_path;
 
 /// The first pause before a program that ended is started again; it doubles with each time.
@@ -51,16 +52,24 @@ pub(super) struct UnitSpec {
     pub(super) log: PathBuf,
 }
 
+/// An order to start a program anew, with other arguments; answered once the earlier one is gone.
+#[derive(Debug)]
+struct Restart {
+    arguments: Vec<String>,
+    done: oneshot::Sender<()>,
+}
+
 /// Programs that are kept running, and one place to see how they are.
 #[derive(Debug, Clone)]
 pub(super) struct Units {
     statuses: Arc<Mutex<Vec<UnitStatus>>>,
+    restarts: Arc<Mutex<HashMap<String, mpsc::Sender<Restart>>>>,
     changed: watch::Sender<()>,
 }
 
 impl Units {
     pub(super) fn new() -> Self {
-        Self { statuses: Arc::default(), changed: watch::Sender::new(()) }
+        Self { statuses: Arc::default(), restarts: Arc::default(), changed: watch::Sender::new(()) }
     }
 
     /// Starts a program and keeps it running from then on.
@@ -68,8 +77,19 @@ impl Units {
         // The first start happens here, so that a program that cannot be started at all is an error at once.
         let child = spawn(&spec)?;
         self.update(&spec.name, UnitState::Running, None);
-        tokio::spawn(self.clone().keep(spec, child));
+        let (orders, restarts) = mpsc::channel(1);
+        self.restarts.lock().unwrap_or_else(PoisonError::into_inner).insert(spec.name.clone(), orders);
+        tokio::spawn(self.clone().keep(spec, child, restarts));
         Ok(())
+    }
+
+    /// Ends a program and starts it at once with other arguments. Returns when the earlier one is gone.
+    pub(super) async fn restart(&self, name: &str, arguments: Vec<String>) -> Result<()> {
+        let orders = self.restarts.lock().unwrap_or_else(PoisonError::into_inner).get(name).cloned();
+        let gone = || LabError::component(name, "does not run");
+        let (done, wait) = oneshot::channel();
+        orders.ok_or_else(gone)?.send(Restart { arguments, done }).await.map_err(|_| gone())?;
+        wait.await.map_err(|_| gone())
     }
 
     /// How the programs are, in the order in which they were started.
@@ -82,22 +102,36 @@ impl Units {
         self.changed.subscribe()
     }
 
-    async fn keep(self, spec: UnitSpec, mut child: Child) {
+    async fn keep(self, mut spec: UnitSpec, mut child: Child, mut restarts: mpsc::Receiver<Restart>) {
         let mut pause = FIRST_PAUSE;
         loop {
             let started = Instant::now();
-            let end = match child.wait().await {
-                Ok(status) => status.to_string(),
-                Err(error) => error.to_string(),
+            let mut ordered = None;
+            let end = tokio::select! {
+                ended = child.wait() => ended.map_or_else(|error| error.to_string(), |status| status.to_string()),
+                Some(order) = restarts.recv() => {
+                    let ended = child.kill().await;
+                    spec.arguments = order.arguments;
+                    ordered = Some(order.done);
+                    ended.map_or_else(|error| error.to_string(), |()| "started anew as asked".to_owned())
+                }
             };
             if started.elapsed() > SETTLED {
                 pause = FIRST_PAUSE;
             }
             tracing::warn!("{} ended: {end}", spec.name);
             self.update(&spec.name, UnitState::Restarting, Some(end));
+            let asked_for = ordered.is_some();
+            if let Some(done) = ordered {
+                // Nobody may be waiting any more.
+                let _ = done.send(());
+            }
+            let mut first = asked_for;
             child = loop {
-                tokio::time::sleep(pause).await;
-                pause = (pause * 2).min(LONGEST_PAUSE);
+                if !std::mem::take(&mut first) {
+                    tokio::time::sleep(pause).await;
+                    pause = (pause * 2).min(LONGEST_PAUSE);
+                }
                 match spawn(&spec) {
                     Ok(child) => break child,
                     Err(error) => self.update(&spec.name, UnitState::Restarting, Some(error.to_string())),

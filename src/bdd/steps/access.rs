@@ -84,11 +84,22 @@ pub(super) fn rights(profile: &LoadedPlatform, role: Holder) -> Result<RoleRight
 )]
 async fn ask(world: &mut World, role: Holder, own: String, other: String) -> StepResult {
     let (own, other) = (tenants::named(world, &own)?, tenants::named(world, &other)?);
-    let cluster = world.service::<Cluster>()?;
     let actor = match role {
         Holder::Role(role) => tenants::actor(&own, role)?,
         Holder::Workload => tenants::workload(world, &own).await?,
     };
+    ask_as(world, &actor, role, &own, &other).await
+}
+
+/// Asks somebody who ought to have the rights of a holder.
+pub(super) async fn ask_as(
+    world: &mut World,
+    actor: &Actor,
+    role: Holder,
+    own: &Tenant,
+    other: &Tenant,
+) -> StepResult {
+    let cluster = world.service::<Cluster>()?;
     let trouble = |error| cluster.error("ask for the rights of a tenant", error);
     let served = everything_served(&cluster).await?;
     let questions = access::questions(&served, &rbac(&cluster).await?, own.namespace(), other.namespace());

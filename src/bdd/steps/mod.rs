@@ -3,11 +3,14 @@
 mod access;
 mod admission;
 mod anonymous;
+mod audit;
 mod cluster_admin;
 mod every_verb;
 mod guard_rails;
+mod identity;
 mod images;
 mod insides;
+mod key_rotation;
 mod labels;
 mod names;
 mod network;
@@ -50,6 +53,10 @@ pub const POLARITY: &[StepPolarity] = &[
     StepPolarity {
         text: "^those of the control tenant arrived just before and just after$",
         polarity: Polarity::Controls,
+    },
+    StepPolarity {
+        text: "^it is let in, unless the cluster is a production cluster$",
+        polarity: Polarity::DeniesWithControl,
     },
     StepPolarity { text: "^nothing is on the volume of", polarity: Polarity::Denies },
     StepPolarity { text: "^the mark is found there once", polarity: Polarity::Controls },

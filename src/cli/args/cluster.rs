@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::values::{ClusterName, duration};
+use super::values::{ClusterName, PeerTarget, duration};
 
 /// How to reach a cluster.
 #[derive(Args, Clone, Debug, Default)]
@@ -30,6 +30,15 @@ pub struct AccessArgs {
     /// [default: the profile's]
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     pub(crate) request_timeout: Option<Duration>,
+}
+
+/// Further clusters of the fleet.
+#[derive(Args, Clone, Debug, Default)]
+#[command(next_help_heading = "Cluster options")]
+pub struct PeerArgs {
+    /// Where another cluster of the fleet is, by its name in the profile: production=lab:NAME (repeatable)
+    #[arg(long, value_name = "NAME=CLUSTER")]
+    pub(crate) peer: Vec<PeerTarget>,
 }
 
 /// What the platform promises.

@@ -10,7 +10,7 @@ mod select;
 mod tools;
 mod values;
 
-pub(super) use cluster::{AccessArgs, ProfileArgs};
+pub(super) use cluster::{AccessArgs, PeerArgs, ProfileArgs};
 pub(super) use fuzz::{FuzzCommand, FuzzNetworkArgs};
 pub(super) use global::GlobalArgs;
 pub use global::{Cli, Command, command};
@@ -24,4 +24,4 @@ pub(super) use tools::{
     CompletionArgs, ConfigArgs, ImageArgs, ManArgs, PlaceArgs, ReportArgs, SchemaArgs, SchemaWhat,
     VerifyArgs, VersionArgs,
 };
-pub(super) use values::{ClusterName, ColorChoice, OutputFormat, ReportForm, ReportTarget};
+pub(super) use values::{ClusterName, ColorChoice, OutputFormat, PeerTarget, ReportForm, ReportTarget};

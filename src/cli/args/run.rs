@@ -2,7 +2,7 @@
 
 use clap::{Args, ValueEnum};
 
-use super::{AccessArgs, PlaceArgs, ProfileArgs, ReportTarget, SelectArgs};
+use super::{AccessArgs, PeerArgs, PlaceArgs, ProfileArgs, ReportTarget, SelectArgs};
 
 /// When to keep the tenants of a run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -26,6 +26,8 @@ Examples:
       a platform of your own
   plimsoll run --requirement NET-02 --keep=failed
       one promise, and the tenants stay for a look where it is broken
+  plimsoll run --cluster lab:a --peer production=lab:b
+      two clusters of one fleet, for the promises that are about both
   plimsoll run --suite ci --repeat 20
       whether the suite agrees with itself: exit code 3 where two runs differ in a scenario
   plimsoll run --report junit=junit.xml --report markdown=summary.md
@@ -35,6 +37,8 @@ pub struct RunArgs {
     pub(crate) access: AccessArgs,
     #[command(flatten)]
     pub(crate) profile: ProfileArgs,
+    #[command(flatten)]
+    pub(crate) peers: PeerArgs,
     #[command(flatten)]
     pub(crate) select: SelectArgs,
     /// Write a further report: html, json, ndjson, junit, markdown, terminal or bundle (repeatable; - is stdout)

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use super::{AccessArgs, OutputFormat, ProfileArgs};
+use super::{AccessArgs, OutputFormat, PeerArgs, ProfileArgs};
 
 /// What to do with sabotages.
 #[derive(Clone, Debug, Subcommand)]
@@ -62,6 +62,8 @@ pub struct SabotageRunArgs {
     pub(crate) access: AccessArgs,
     #[command(flatten)]
     pub(crate) profile: ProfileArgs,
+    #[command(flatten)]
+    pub(crate) peers: PeerArgs,
     /// Run the scenarios so many times on the sound platform first: none may turn red
     #[arg(long, value_name = "NUMBER", default_value_t = 0)]
     pub(crate) sound_runs: usize,

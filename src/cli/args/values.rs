@@ -152,6 +152,28 @@ impl fmt::Display for ClusterName {
     }
 }
 
+/// `--peer NAME=CLUSTER`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PeerTarget {
+    /// Its name in the profile.
+    pub name: String,
+    /// Where it is.
+    pub cluster: ClusterName,
+}
+
+impl FromStr for PeerTarget {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text.split_once('=') {
+            Some((name, cluster)) if !name.is_empty() => {
+                Ok(Self { name: name.to_owned(), cluster: cluster.parse()? })
+            }
+            _ => Err("expected NAME=CLUSTER, with the name of one of the profile's `peers`".to_owned()),
+        }
+    }
+}
+
 /// A duration as kubectl writes it: `30s`, `2m`, `1h30m`, or a bare number of seconds.
 pub(in crate::cli) fn duration(text: &str) -> Result<Duration, String> {
     let duration = parse_duration(text)?;
@@ -199,6 +221,15 @@ mod tests {
         assert_eq!(arn.parse(), Ok(ClusterName::Context(arn.into())));
         assert!("lab:".parse::<ClusterName>().is_err());
         assert!("".parse::<ClusterName>().is_err());
+    }
+
+    #[test]
+    fn peers() {
+        let peer: PeerTarget = "production=lab:two".parse().unwrap();
+        assert_eq!((peer.name.as_str(), peer.cluster), ("production", ClusterName::Lab(Some("two".into()))));
+        for wrong in ["", "lab", "=lab", "production=", "production=lab:"] {
+            assert!(wrong.parse::<PeerTarget>().is_err(), "{wrong}");
+        }
     }
 
     #[test]

@@ -14,19 +14,20 @@ use crate::exit::Exit;
 
 /// Looks at a cluster and says what it lacks.
 pub(super) fn run(args: &DoctorArgs, layers: &Layers, terminal: Terminal) -> Result<Exit, Failure> {
-    let platform = catalog::platform(&layers.profile(args.profile.profile.clone()))?.platform;
+    let profile = catalog::platform(&layers.profile(args.profile.profile.clone()))?;
+    let platform = &profile.platform;
     let suites: Vec<String> = args.suite.iter().cloned().collect();
     if let Some(suite) = &args.suite {
         catalog::load(&[])?.suite(suite).map_err(|error| Failure::diagnostic(Exit::Usage, error))?;
     }
     block_on(async {
-        let cluster = access::connect(&args.access, layers, &platform, terminal, false).await?;
+        let cluster = access::connect(&args.access, layers, platform, terminal, false).await?;
         eprintln!("{} at {}, profile {}", cluster.context(), cluster.server(), platform.metadata.name);
         // The throwaway namespace by which capabilities are detected is a change like any other.
         let mutating = platform.allows_context(cluster.context());
         let ownership = Ownership::of_run(RunId::random(), platform.spec.deadlines.run.get());
         let report =
-            doctor(&cluster, &platform, &ownership, &suites, mutating).await.map_err(access::refused)?;
+            doctor(&cluster, &profile, &ownership, &suites, mutating).await.map_err(access::refused)?;
 
         let mut listing = Listing::new(vec!["state", "topic", "finding", "suites", "what to do"], 3);
         listing.name = 2;

@@ -67,7 +67,7 @@ fn network(
             .map_err(|error| Failure::trouble("cannot listen to signals").because(error))?;
         if let Target::Lab { name } = &target {
             tokio::select! {
-                up = lab::ensure(name, quiet) => up?,
+                up = lab::ensure(name, platform.spec.environment, quiet) => up?,
                 signal = signals.next() => return Ok(interrupted(signal)),
             }
         }

@@ -8,6 +8,7 @@ use plimsoll_lab::{Lab, LabError, Progress, Quiet, UpOptions};
 use crate::cli::failure::Failure;
 use crate::cli::main::block_on;
 use crate::exit::Exit;
+use crate::profile::Environment;
 
 /// Runs a command of the lab.
 pub(super) fn run(command: LabCommand) -> Result<Exit, Failure> {
@@ -17,12 +18,18 @@ pub(super) fn run(command: LabCommand) -> Result<Exit, Failure> {
     })
 }
 
-/// Brings a lab up where it is down. It stays up.
-pub(super) async fn ensure(name: &str, quiet: bool) -> Result<(), Failure> {
+/// Brings a lab up where it is down, for the environment of the profile. It stays up. One that is up and is for another
+/// environment is refused.
+pub(in crate::cli) async fn ensure(name: &str, environment: Environment, quiet: bool) -> Result<(), Failure> {
+    let environment = match environment {
+        Environment::Production => plimsoll_lab::Environment::Production,
+        Environment::NonProduction => plimsoll_lab::Environment::NonProduction,
+    };
+    let options = UpOptions { environment: Some(environment), ..UpOptions::default() };
     let lab = Lab::open(name).map_err(refused)?;
     let terminal = Arc::new(LabTerminal::new());
     let progress: Arc<dyn Progress> = if quiet { Arc::new(Quiet) } else { Arc::clone(&terminal) as _ };
-    let up = lab.up(UpOptions::default(), progress).await;
+    let up = lab.up(options, progress).await;
     terminal.finish();
     up.map_err(refused)?;
     Ok(())

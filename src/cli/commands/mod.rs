@@ -22,3 +22,4 @@ mod verify;
 mod version;
 
 pub(super) use dispatch::dispatch;
+pub(super) use lab::ensure as ensure_lab;

@@ -11,7 +11,7 @@ use crate::cli::main::block_on;
 use crate::cli::settings::Layers;
 use crate::cli::terminal::Terminal;
 use crate::cli::{access, agent_image, catalog, output, place, recorded, soundness};
-use crate::cluster::{Cluster, RunId, Target};
+use crate::cluster::{Cluster, PeerClusters, RunId, Target};
 use crate::engine::{Plan, Signal};
 use crate::evidence::{self, Bundle, Journal};
 use crate::exit::Exit;
@@ -32,6 +32,8 @@ pub(super) struct Prepared {
     reports: Vec<(Format, PathBuf)>,
     requirements: Vec<RequirementInfo>,
     grade: Option<GivenGrade>,
+    /// The other clusters of the fleet.
+    peers: PeerClusters,
 }
 
 impl Prepared {
@@ -55,7 +57,7 @@ impl Prepared {
 
     pub(super) fn stage(&self, cluster: &Cluster, image: &AgentImage) -> ClusterStage {
         let stage = ClusterStage::new(cluster.clone(), Arc::clone(&self.platform), image.clone());
-        stage.given(self.grade.as_ref().map(GivenGrade::evidence))
+        stage.given(self.grade.as_ref().map(GivenGrade::evidence)).beside(self.peers.clone())
     }
 }
 
@@ -67,9 +69,10 @@ pub(super) fn run(args: &RunArgs, layers: &Layers, terminal: Terminal, quiet: bo
     let plan = catalog::plan(&all, catalog::selection(&args.select, layers), &platform, terminal)?;
     let grade = args.grade.as_deref().map(recorded::grade).transpose()?;
     let target = access::target(&args.access, layers)?;
+    access::check_peers(&args.peers, &platform)?;
     let runs = place::writable(&layers.reports_dir(args.place.reports_dir.clone()))?;
     let (later, reports) = split(&args.report);
-    let prepared = Prepared {
+    let mut prepared = Prepared {
         features: all.gherkin(&plan),
         plan,
         seed: args.seed.unwrap_or_else(rand::random),
@@ -84,6 +87,7 @@ pub(super) fn run(args: &RunArgs, layers: &Layers, terminal: Terminal, quiet: bo
         requirements: recorded::requirement_infos(all.requirements()),
         platform: Arc::clone(&platform),
         grade,
+        peers: PeerClusters::default(),
     };
     block_on(async {
         let options = access::options(&args.access, terminal, true);
@@ -91,7 +95,7 @@ pub(super) fn run(args: &RunArgs, layers: &Layers, terminal: Terminal, quiet: bo
             .map_err(|error| Failure::trouble("cannot listen to signals").because(error))?;
         if let Target::Lab { name } = &target {
             tokio::select! {
-                up = lab::ensure(name, quiet) => up?,
+                up = lab::ensure(name, platform.platform.spec.environment, quiet) => up?,
                 signal = signals.next() => {
                     // Nothing of the run exists yet; the lab's own processes end with us or stay whole.
                     return Ok(match signal {
@@ -103,8 +107,12 @@ pub(super) fn run(args: &RunArgs, layers: &Layers, terminal: Terminal, quiet: bo
         }
         let cluster =
             crate::cluster::connect(&target, &platform.platform, &options).await.map_err(access::refused)?;
+        prepared.peers = access::peers(&args.peers, layers, &platform.platform, terminal, quiet).await?;
         let image = agent_image::choose(&target, args.agent_image.as_deref())?;
         soundness::ensure(&cluster, &platform.platform).await?;
+        for peer in prepared.peers.all() {
+            soundness::ensure(&peer.cluster, &platform.platform).await?;
+        }
         if let Some(times) = args.repeat {
             let times =
                 super::repeat::Times { runs: times.into(), until_disagreement: args.until_disagreement };

@@ -18,7 +18,7 @@ use crate::cli::settings::Layers;
 use crate::cli::soundness::refused;
 use crate::cli::terminal::Terminal;
 use crate::cli::{access, agent_image, catalog, topics};
-use crate::cluster::Target;
+use crate::cluster::{PeerClusters, Target};
 use crate::engine::Signal;
 use crate::exit::Exit;
 use crate::report::{Grade, render_grade, render_survivor, write_atomically};
@@ -92,6 +92,16 @@ fn explain(args: &SabotageExplainArgs) -> Result<Exit, Failure> {
         &one.cluster,
         "the original is recorded on the cluster first, and put back and compared",
     )?;
+    for edit in &one.lab {
+        let place = edit.peer.as_ref().map(|peer| format!(" of the peer `{peer}`")).unwrap_or_default();
+        let _ = writeln!(text, "  lab          changes {}{place} at {}", edit.file, edit.at);
+    }
+    if !one.lab.is_empty() {
+        let _ = writeln!(
+            text,
+            "               the file is recorded on its cluster first, and put back and compared"
+        );
+    }
     if !one.tenants.is_empty() {
         let _ = writeln!(text, "  only for     {}", one.tenants.join(" "));
     }
@@ -121,6 +131,7 @@ fn grade(args: &SabotageRunArgs, layers: &Layers, terminal: Terminal, quiet: boo
         return Err(refused(SabotageError::NotExpendable { profile }));
     }
     let target = access::target(&args.access, layers)?;
+    access::check_peers(&args.peers, &platform)?;
     if let Some(file) = &args.results {
         writable(file)?;
     }
@@ -131,6 +142,7 @@ fn grade(args: &SabotageRunArgs, layers: &Layers, terminal: Terminal, quiet: boo
         platform,
         image: agent_image::choose(&target, args.agent_image.as_deref())?,
         command: super::run::command_line(),
+        peers: PeerClusters::default(),
         sabotages,
         sound_runs: args.sound_runs,
         directory: args.keep.clone().unwrap_or_else(|| scratch.path().to_owned()),
@@ -143,9 +155,11 @@ fn grade(args: &SabotageRunArgs, layers: &Layers, terminal: Terminal, quiet: boo
         let mut signals = Signals::of_process()
             .map_err(|error| Failure::trouble("cannot listen to signals").because(error))?;
         if let Target::Lab { name } = &target {
-            lab::ensure(name, false).await?;
+            lab::ensure(name, order.platform.platform.spec.environment, false).await?;
         }
-        let platform = &order.platform.platform;
+        let platform = Arc::clone(&order.platform);
+        let platform = &platform.platform;
+        order.peers = access::peers(&args.peers, layers, platform, terminal, quiet).await?;
         let cluster = access::connect(&args.access, layers, platform, terminal, true).await?;
         let stop = CancellationToken::new();
         let mut running = std::pin::pin!(sabotage::run(&cluster, &order, &stop, Arc::new(teller(quiet))));
@@ -222,6 +236,7 @@ fn teller(quiet: bool) -> impl Fn(Progress) + Send + Sync {
             Progress::Broken(name) => eprintln!("[{at:>4}s] broken   {name}"),
             Progress::Mending(name) => eprintln!("[{at:>4}s] mending  {name}"),
             Progress::Mended(name) => eprintln!("[{at:>4}s] mended   {name}"),
+            Progress::NotTried(name, why) => eprintln!("[{at:>4}s] not tried: {name}: {why}"),
             Progress::Judged(index, all, one) if one.is_killed() => {
                 eprintln!("[{at:>4}s] {index}/{all} noticed {}", one.name);
             }

@@ -48,6 +48,10 @@ impl Provider for Lab {
         "lab"
     }
 
+    fn lab(&self) -> Option<&plimsoll_lab::Lab> {
+        Some(&self.0)
+    }
+
     fn loads_images(&self) -> bool {
         true
     }

@@ -34,6 +34,11 @@ pub trait Provider: fmt::Debug + Send + Sync {
         false
     }
 
+    /// The lab that the cluster is, if it is one.
+    fn lab(&self) -> Option<&plimsoll_lab::Lab> {
+        None
+    }
+
     /// What is broken on purpose in the cluster's own equipment, where the provider knows of such things. Every report
     /// names it.
     fn planted(&self) -> BoxFuture<'_, Vec<String>> {

@@ -4,6 +4,7 @@ pub mod agents;
 pub mod api;
 pub mod consumption;
 pub mod denials;
+pub mod logins;
 pub mod paths;
 pub mod pods;
 pub mod pointers;
