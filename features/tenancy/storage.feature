@@ -5,7 +5,7 @@ Feature: Storage does not cross tenants
 
   # Which volume a claim gets is decided after the claim was admitted. Each attempt is therefore followed by a claim that
   # has to be served: once it is, the attempt has had its turn.
-  @lock-volumes
+  @lock-volumes @slow
   Scenario: A tenant does not get a volume that is another tenant's
     Given tenants "alpha" and "bravo", onboarded the platform's way
     And volumes that "bravo" holds, has given up, and is yet to claim
