@@ -214,7 +214,7 @@ async fn an_image_that_cannot_be_had_is_named() {
         &labels,
         &[8080],
         None,
-        "plimsoll.invalid/none:1",
+        "plimsoll.dev/lab/none:1",
         ImageDelivery::Loaded,
     );
     let mut pod: Pod = serde_json::from_value(pod).expect("a pod");
