@@ -14,6 +14,7 @@ use super::{
 };
 use crate::{
     bdd::{Results, RunContext, run_scenarios},
+    cluster,
     engine::{
         Dispatcher, Event, EventConsumer, EventSink, Outcome, PlannedScenario, Reason, ReasonKind, RunEnd,
         Signal, Tally, Waivers, exit,
@@ -374,13 +375,11 @@ impl Session<'_> {
     async fn cut_off(&self) -> Vec<Leftover> {
         self.events.flush().await;
         let mut left = self.ledger.standing();
-        if left.is_empty() {
-            // A tenant may be half made, and nobody has looked.
-            left.push(Leftover {
-                reference: format!("objects of run {}", self.order.id),
-                why: "removal was cut off before anybody looked".to_owned(),
-            });
-        }
+        // A tenant may be half made, and so may what looks at the cluster's capabilities: nobody has looked.
+        left.push(Leftover {
+            reference: format!("whatever else carries the label {}={}", cluster::RUN_LABEL, self.order.id),
+            why: "removal was cut off before anybody looked".to_owned(),
+        });
         self.events.warn(format!("`plimsoll cleanup --run {}` removes what is left", self.order.id));
         left
     }

@@ -16,10 +16,14 @@ pub fn lab() -> String {
     std::env::var("PLIMSOLL_TEST_LAB").unwrap_or_else(|_| "test".to_owned())
 }
 
-/// What one of these tests does to the lab, the others would notice: one at a time.
+/// What one of these tests does to the lab, the others would notice: one at a time, and what one leaves when it fails
+/// is removed before the next.
 pub async fn alone() -> MutexGuard<'static, ()> {
     static ALONE: Mutex<()> = Mutex::const_new(());
-    ALONE.lock().await
+    let alone = ALONE.lock().await;
+    let (code, _, stderr) = plimsoll(&["cleanup", "--all"]);
+    assert_eq!(code, 0, "{stderr}");
+    alone
 }
 
 pub async fn connect() -> Cluster {

@@ -102,11 +102,17 @@ async fn asked_twice_to_end_it_ends_at_once_and_names_what_it_leaves() {
         })
         .collect();
     let left = tenants().await;
-    for tenant in &left {
-        let reference = format!("v1/Namespace {tenant}");
-        let all = |named: &String| named.starts_with("objects of run") || *named == reference;
-        assert!(named.iter().any(all), "{tenant} is not among {named:?}");
+    // What was whole is named; what was only half made, by the label that all of it carries.
+    for event in events(&journal) {
+        if let Event::TenantReady { namespaces, .. } = event {
+            for namespace in namespaces.iter().filter(|namespace| left.contains(namespace)) {
+                let reference = format!("v1/Namespace {namespace}");
+                assert!(named.contains(&reference), "{reference} is not among {named:?}");
+            }
+        }
     }
+    let all = format!("whatever else carries the label {}=", plimsoll::cluster::RUN_LABEL);
+    assert!(named.iter().any(|named| named.starts_with(&all)), "{named:?}");
     assert!(!left.is_empty(), "it was slow enough to remove everything, so that this shows nothing");
     assert!(said.contains("plimsoll cleanup --run"), "{said}");
     cleaned_up(directory.path()).await;
