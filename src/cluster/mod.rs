@@ -42,7 +42,8 @@ pub use rbac::rbac;
 pub use rights::{RightsCheck, check as check_rights, cluster_role, suites as suites_with_rights};
 pub use silent::silent_apis;
 pub use sweep::{
-    Leftover, Selection as SweepSelection, Sweep, find as find_leftovers, remove as remove_leftovers,
+    HELD_BACK, Leftover, Selection as SweepSelection, Sweep, find as find_leftovers, let_go as let_go_of,
+    remove as remove_leftovers,
 };
 pub use target::Target;
 pub use wait::{

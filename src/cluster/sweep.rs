@@ -5,13 +5,17 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Namespace;
-use kube::api::{ApiResource, DeleteParams, DynamicObject, Preconditions};
+use kube::api::{ApiResource, DeleteParams, DynamicObject, Patch, PatchParams, Preconditions};
 use kube::{Api, ResourceExt as _};
+use serde_json::json;
 use tokio::time::Instant;
 
 use super::listing::{self, Listable};
 use super::objects::reference_in;
 use super::{Cluster, ClusterError, EXPIRES_AT, RUN_LABEL, TENANT_LABEL, wait_namespaces_gone};
+
+/// The finalizer by which a sabotage holds back an object that its own run made.
+pub const HELD_BACK: &str = "plimsoll.dev/sabotage";
 
 /// Which leftovers are meant.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,6 +66,8 @@ pub struct Leftover {
 pub struct Sweep {
     /// The objects meant. What lies in a namespace of the list is not listed itself, since it goes with it.
     pub meant: Vec<Leftover>,
+    /// Those of the meant that a sabotage holds back, in namespaces too: nobody else will let them go.
+    pub held_back: Vec<Leftover>,
     /// Objects of ours that are not meant, by run.
     pub others: BTreeMap<String, usize>,
     /// Kinds that could not be looked at, one line each: there may be more.
@@ -88,6 +94,9 @@ pub async fn find(cluster: &Cluster, selection: &Selection) -> Result<Sweep, Clu
         }
         let leftover = leftover(&kind, &object);
         if selection.takes(&leftover, now) {
+            if object.finalizers().iter().any(|name| name == HELD_BACK) {
+                sweep.held_back.push(leftover.clone());
+            }
             sweep.meant.push(leftover);
         } else {
             *sweep.others.entry(leftover.run).or_default() += 1;
@@ -147,6 +156,25 @@ async fn explain_namespaces(cluster: &Cluster, leftovers: &mut [Leftover]) -> Re
         let found = namespaces.get_opt(&leftover.name).await.map_err(|error| cluster.error(doing, error))?;
         if let Some(namespace) = found {
             leftover.stuck = Some(super::namespace_blockers(&namespace));
+        }
+    }
+    Ok(())
+}
+
+/// Lets go of what a sabotage holds back. Only for runs of which nobody is at work any more.
+pub async fn let_go(cluster: &Cluster, held_back: &[Leftover]) -> Result<(), ClusterError> {
+    for held in held_back {
+        let doing = || format!("let go of {}", held.reference);
+        let api = api(cluster, held);
+        let found = api.get_metadata_opt(&held.name).await.map_err(|error| cluster.error(doing(), error))?;
+        let Some(found) = found.filter(|found| found.metadata.uid == held.uid) else { continue };
+        let others: Vec<_> = found.finalizers().iter().filter(|name| *name != HELD_BACK).collect();
+        let patch = Patch::Merge(json!({"metadata": {"uid": held.uid, "finalizers": others}}));
+        match api.patch_metadata(&held.name, &PatchParams::default(), &patch).await {
+            Ok(_) => {}
+            // Gone in the meantime, or replaced by another of the same name.
+            Err(kube::Error::Api(status)) if status.is_not_found() || status.is_conflict() => {}
+            Err(error) => return Err(cluster.error(doing(), error)),
         }
     }
     Ok(())

@@ -15,7 +15,7 @@ use super::condition::{self, until};
 use super::lab_edit::{self, Files};
 use super::witness::{self, Rollout};
 use super::{Edit, Of, Sabotage, SabotageError};
-use crate::cluster::{Cluster, ClusterError, Ownership, PeerConnection, RunId};
+use crate::cluster::{Cluster, ClusterError, HELD_BACK, Ownership, PeerConnection, RunId};
 
 /// The config map that holds the originals of what is broken just now.
 pub const RECORD_NAME: &str = "plimsoll-sabotage";
@@ -321,9 +321,6 @@ async fn as_it_was(cluster: &Cluster, originals: &[Original]) -> Result<(), Sabo
     Ok(())
 }
 
-/// The finalizer by which a sabotage holds an object back that is to go.
-const HOLD: &str = "plimsoll.dev/sabotage";
-
 /// Lets go of what sabotages of the blueprint hold back. Only what this run made is looked at.
 pub(super) async fn release(
     cluster: &Cluster,
@@ -334,13 +331,13 @@ pub(super) async fn release(
         Edit::Add { object } => Some(object),
         _ => None,
     });
-    for object in added.filter(|object| object["metadata"]["finalizers"].to_string().contains(HOLD)) {
+    for object in added.filter(|object| object["metadata"]["finalizers"].to_string().contains(HELD_BACK)) {
         let Some(mut of) = super::edit::identify(object) else { continue };
         of.namespace = None;
         let everywhere = api(cluster, &of).await?;
         let ours = ListParams::default().labels(&Ownership::selector(run));
         let list = everywhere.list(&ours).await.map_err(|error| trouble(cluster, "look for", &of, error))?;
-        for held in list.items.iter().filter(|held| held.finalizers().iter().any(|name| name == HOLD)) {
+        for held in list.items.iter().filter(|held| held.finalizers().iter().any(|name| name == HELD_BACK)) {
             of.name = held.name_any();
             of.namespace = held.namespace();
             let patch = Patch::Merge(json!({"metadata": {"finalizers": null}}));

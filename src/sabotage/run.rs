@@ -458,9 +458,7 @@ async fn sweep(cluster: &Cluster, orphans: &[String], order: &Order) -> Result<V
     }
     let selection = SweepSelection::Runs(orphans.iter().cloned().collect());
     let found = cluster::find_leftovers(cluster, &selection).await?;
-    for run in orphans.iter().filter_map(|run| RunId::parse(run)) {
-        ledger::release(cluster, &order.sabotages, &run).await?;
-    }
+    cluster::let_go_of(cluster, &found.held_back).await?;
     let within = order.platform.platform.spec.deadlines.teardown.get();
     cluster::remove_leftovers(cluster, &found.meant, within).await?;
     Ok(found.meant.into_iter().map(|left| left.reference).collect())

@@ -1,7 +1,7 @@
 //! What anybody who comes to a cluster has to know: whether it is broken on purpose.
 
 use super::{SabotageError, hold, hold::Hold, ledger};
-use crate::cluster::{Cluster, RunId};
+use crate::cluster::Cluster;
 
 /// A platform that is broken on purpose, or that may be so any moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,15 +61,7 @@ pub async fn look(cluster: &Cluster) -> Result<Found, SabotageError> {
 /// objects were put back, and which runs the dead one had begun.
 pub async fn put_back(cluster: &Cluster) -> Result<(Vec<String>, Vec<String>), SabotageError> {
     let taken = Hold::take(cluster, &[]).await?;
-    let restored = async {
-        let restored = ledger::restore(cluster).await?;
-        let all = super::embedded()?;
-        for run in taken.orphans.iter().filter_map(|run| RunId::parse(run)) {
-            ledger::release(cluster, &all, &run).await?;
-        }
-        Ok(restored)
-    }
-    .await;
+    let restored = ledger::restore(cluster).await;
     taken.hold.release().await?;
     restored.map(|restored| (restored, taken.orphans))
 }

@@ -13,7 +13,7 @@ use crate::cli::output::{Listing, count};
 use crate::cli::settings::Layers;
 use crate::cli::soundness;
 use crate::cli::terminal::Terminal;
-use crate::cluster::{Leftover, SweepSelection, find_leftovers, remove_leftovers};
+use crate::cluster::{Leftover, SweepSelection, find_leftovers, let_go_of, remove_leftovers};
 use crate::exit::Exit;
 
 /// Removes what earlier runs left, and shows it: what was removed, or what would be.
@@ -39,7 +39,9 @@ pub(super) fn run(args: &CleanupArgs, layers: &Layers, terminal: Terminal) -> Re
         let mut found = find_leftovers(&cluster, &selection).await.map_err(access::refused)?;
         if !orphans.is_empty() {
             let selection = SweepSelection::Runs(orphans.into_iter().collect());
-            let of_dead = find_leftovers(&cluster, &selection).await.map_err(access::refused)?.meant;
+            let of_dead = find_leftovers(&cluster, &selection).await.map_err(access::refused)?;
+            found.held_back.extend(of_dead.held_back);
+            let of_dead = of_dead.meant;
             found.others.retain(|run, _| !of_dead.iter().any(|left| left.run == *run));
             let known: BTreeSet<_> = found.meant.iter().map(|left| left.reference.clone()).collect();
             found.meant.extend(of_dead.into_iter().filter(|left| !known.contains(&left.reference)));
@@ -51,6 +53,7 @@ pub(super) fn run(args: &CleanupArgs, layers: &Layers, terminal: Terminal) -> Re
             Vec::new()
         } else {
             let within = platform.spec.deadlines.teardown.get();
+            let_go_of(&cluster, &found.held_back).await.map_err(access::refused)?;
             remove_leftovers(&cluster, &found.meant, within).await.map_err(access::refused)?
         };
         let fate = |leftover: &Leftover| match remaining
