@@ -33,7 +33,11 @@ struct Listings {
 /// What the tenant is given to hold, so that there is something to remove.
 const HELD: &str = "plimsoll-held";
 
-fn held(image: &str) -> Vec<(ApiResource, Value)> {
+/// References of what it holds: a listing is good only if it finds them.
+#[derive(Debug, Default)]
+struct Held(Vec<String>);
+
+fn small_things(image: &str) -> Vec<(ApiResource, Value)> {
     let named = |kind: &str| json!({"apiVersion": "v1", "kind": kind, "metadata": {"name": HELD}});
     let mut service = named("Service");
     service["spec"] = json!({"clusterIP": "None", "selector": {"plimsoll.dev/never": "true"}});
@@ -41,22 +45,33 @@ fn held(image: &str) -> Vec<(ApiResource, Value)> {
         (ApiResource::erase::<ConfigMap>(&()), named("ConfigMap")),
         (ApiResource::erase::<Secret>(&()), named("Secret")),
         (ApiResource::erase::<Service>(&()), service),
-        (ApiResource::erase::<PersistentVolumeClaim>(&()), claim(HELD, "1Mi")),
         (ApiResource::erase::<Pod>(&()), pods::never_scheduled(pods::compliant(HELD, image))),
     ]
 }
 
-#[given("it holds a config map, a secret, a service, a volume claim and a waiting pod")]
-async fn hold(world: &mut World) -> StepResult {
+#[given("it holds a config map, a secret, a service and a waiting pod")]
+async fn hold_small_things(world: &mut World) -> StepResult {
+    let things = small_things(&tenants::image(world)?);
+    hold(world, things).await
+}
+
+#[given("it holds a volume claim")]
+async fn hold_volume_claim(world: &mut World) -> StepResult {
+    hold(world, vec![(ApiResource::erase::<PersistentVolumeClaim>(&()), claim(HELD, "1Mi"))]).await
+}
+
+async fn hold(world: &mut World, things: Vec<(ApiResource, Value)>) -> StepResult {
     let tenant = tenants::its(world)?;
     let actor = tenants::actor(&tenant, Role::Administrator)?;
-    for (resource, manifest) in held(&tenants::image(world)?) {
+    for (resource, manifest) in things {
         let object: DynamicObject = typed(manifest)?;
         let api: Api<DynamicObject> =
             Api::namespaced_with(actor.client.clone(), tenant.namespace(), &resource);
         api.create(&PostParams::default(), &object).await.map_err(|error| {
             tenant.cluster().error(format!("create a {} for {}", resource.kind, tenant.name()), error)
         })?;
+        let reference = format!("v1/{} {}/{HELD}", resource.kind, tenant.namespace());
+        world.slots.entry::<Held>().0.push(reference);
     }
     Ok(())
 }
@@ -106,15 +121,14 @@ async fn offboard(world: &mut World) -> StepResult {
 /// The control: a listing that finds nothing afterwards proves something only if it found everything before.
 #[then("the listing had found its namespaces and what they hold")]
 async fn found(world: &mut World) -> StepResult {
-    let image = tenants::image(world)?;
+    let Held(held) = world.slots.require::<Held>("what it holds")?;
     let Listings { tenant, before, .. } = world.slots.require::<Listings>("a listing")?;
     let seen = before.references();
     let namespaces = tenant.namespaces().iter().map(|name| format!("v1/Namespace {name}"));
-    let objects = held(&image)
-        .into_iter()
-        .map(|(resource, _)| format!("v1/{} {}/{HELD}", resource.kind, tenant.namespace()));
-    let missing: Vec<_> =
-        namespaces.chain(objects).filter(|reference| !seen.contains(reference.as_str())).collect();
+    let missing: Vec<_> = namespaces
+        .chain(held.iter().cloned())
+        .filter(|reference| !seen.contains(reference.as_str()))
+        .collect();
     if missing.is_empty() {
         return Ok(());
     }
