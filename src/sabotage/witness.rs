@@ -19,7 +19,7 @@ const RBAC: &str = "rbac.authorization.k8s.io";
 const ADMISSION: &str = "admissionregistration.k8s.io";
 /// The made-up user whose made-up right is a witness.
 const USER: &str = "plimsoll:witness";
-/// The label of the config map that no one ever stores, whose refusal is a witness.
+/// The label of the config map that no one ever stores, whose refusal, or what it is changed into, is a witness.
 const LABEL: &str = "plimsoll.dev/witness";
 
 /// Whether the rollout of a changed workload has to end well.
@@ -37,6 +37,7 @@ enum Actor {
     ClusterRights,
     NamespacedRights,
     ValidatingPolicies,
+    MutatingPolicies,
     ValidatingWebhooks,
     MutatingWebhooks,
 }
@@ -49,6 +50,9 @@ impl Actor {
             (RBAC, "Role" | "RoleBinding") => Self::NamespacedRights,
             (ADMISSION, "ValidatingAdmissionPolicy" | "ValidatingAdmissionPolicyBinding") => {
                 Self::ValidatingPolicies
+            }
+            (ADMISSION, "MutatingAdmissionPolicy" | "MutatingAdmissionPolicyBinding") => {
+                Self::MutatingPolicies
             }
             (ADMISSION, "ValidatingWebhookConfiguration") => Self::ValidatingWebhooks,
             (ADMISSION, "MutatingWebhookConfiguration") => Self::MutatingWebhooks,
@@ -66,7 +70,9 @@ impl Actor {
     const fn word(self) -> &'static str {
         match self {
             Self::ClusterRights | Self::NamespacedRights => "the authorizer acts upon what was stored later",
-            Self::ValidatingPolicies => "admission policies act that were stored later",
+            Self::ValidatingPolicies | Self::MutatingPolicies => {
+                "admission policies act that were stored later"
+            }
             Self::ValidatingWebhooks | Self::MutatingWebhooks => {
                 "admission calls webhooks that were stored later"
             }
@@ -123,6 +129,25 @@ impl Actor {
                     "spec": {"policyName": NAME, "validationActions": ["Deny"]},
                 }),
             ],
+            Self::MutatingPolicies => vec![
+                json!({
+                    "apiVersion": format!("{ADMISSION}/v1"), "kind": "MutatingAdmissionPolicy",
+                    "metadata": {"name": NAME},
+                    "spec": {
+                        "failurePolicy": "Fail",
+                        "reinvocationPolicy": "Never",
+                        "matchConstraints": {"objectSelector": selector, "resourceRules": [rule]},
+                        "mutations": [{"patchType": "JSONPatch", "jsonPatch": {"expression": format!(
+                            "[JSONPatch{{op: 'add', path: '/data', value: {{'witness': '{nonce}'}}}}]"
+                        )}}],
+                    },
+                }),
+                json!({
+                    "apiVersion": format!("{ADMISSION}/v1"), "kind": "MutatingAdmissionPolicyBinding",
+                    "metadata": {"name": NAME},
+                    "spec": {"policyName": NAME},
+                }),
+            ],
             Self::ValidatingWebhooks => webhook("ValidatingWebhookConfiguration"),
             Self::MutatingWebhooks => webhook("MutatingWebhookConfiguration"),
         }
@@ -155,7 +180,7 @@ impl Actor {
                 };
                 let dry = PostParams { dry_run: true, field_manager: None };
                 match Api::<ConfigMap>::namespaced(cluster.raw(), RECORD_NAMESPACE).create(&dry, &map).await {
-                    Ok(_) => Ok(false),
+                    Ok(made) => Ok(made.data.is_some_and(|data| data.values().any(|value| value == nonce))),
                     // Any other refusal would be a sign of nothing.
                     Err(kube::Error::Api(status))
                         if status.message.contains(nonce)

@@ -183,7 +183,14 @@ fn small(kind: &str, image: &str) -> serde_json::Value {
         "Service" => object = super::support::reaches::plain("plimsoll-pile"),
         "PersistentVolumeClaim" => object = consumption::claim("plimsoll-pile", "1Mi"),
         "ReplicationController" => {
-            object["spec"] = serde_json::json!({"replicas": 0, "selector": {"plimsoll.dev/never": "true"}});
+            let mark = serde_json::json!({"plimsoll.dev/never": "true"});
+            let mut template = super::support::pods::compliant("plimsoll-pile", image);
+            if let Some(template) = template.as_object_mut() {
+                template.remove("apiVersion");
+                template.remove("kind");
+                template.insert("metadata".to_owned(), serde_json::json!({"labels": mark}));
+            }
+            object["spec"] = serde_json::json!({"replicas": 0, "selector": mark, "template": template});
         }
         _ => {}
     }
