@@ -15,10 +15,10 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
-use super::{Cluster, ClusterError, Ownership, detect_identity, wait_all, wait_for, wait_namespaces_gone};
+use super::{Cluster, ClusterError, Ownership, detect_identity, wait_all, wait_for, wait_namespaces_gone, wide_policy_kind};
 use crate::engine::Event;
 use crate::probe::{VerdictKind, api::verdict};
-use crate::profile::{Capability, Impersonation, LoadedPlatform, Platform};
+use crate::profile::{Capability, ClusterPolicyDialect, Impersonation, LoadedPlatform, Platform};
 
 /// A capability, claimed and detected.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -126,6 +126,7 @@ async fn look(
     found.insert(Capability::Impersonation, impersonation(cluster).await?);
     found.insert(Capability::Oidc, detect_identity::oidc(cluster, profile).await?);
     found.insert(Capability::Audit, detect_identity::audit(cluster, profile).await);
+    found.insert(Capability::ClusterPolicy, cluster_policy(cluster, platform).await?);
     found.insert(
         Capability::NetworkPolicy,
         (None, "only traffic shows it: the controls of the network features do".to_owned()),
@@ -321,6 +322,34 @@ async fn admission_policy(cluster: &Cluster) -> Result<(Option<bool>, String), C
     });
     let words = if served { "is served" } else { "is not served" };
     Ok((Some(served), format!("admissionregistration.k8s.io/v1 ValidatingAdmissionPolicy {words}")))
+}
+
+/// Which dialects of cluster-wide policy are served. Whether anybody acts upon them only traffic shows.
+async fn cluster_policy(
+    cluster: &Cluster,
+    platform: &Platform,
+) -> Result<(Option<bool>, String), ClusterError> {
+    let discovery = cluster.discovery().await?;
+    let promised = platform.spec.network.cluster_policy.as_ref().map(|promise| promise.dialect);
+    let served = |dialect: ClusterPolicyDialect| {
+        let wanted = wide_policy_kind(dialect);
+        discovery.get(&wanted.group).is_some_and(|group| {
+            group.versioned_resources(&wanted.version).iter().any(|(kind, _)| kind.kind == wanted.kind)
+        })
+    };
+    let asked = promised.map_or_else(|| ClusterPolicyDialect::ALL.to_vec(), |dialect| vec![dialect]);
+    let words: Vec<_> = asked
+        .iter()
+        .map(|dialect| {
+            let kind = wide_policy_kind(*dialect);
+            let word = if served(*dialect) { "is served" } else { "is not served" };
+            format!("{} {} {word}", kind.api_version, kind.kind)
+        })
+        .collect();
+    if asked.iter().any(|dialect| served(*dialect)) {
+        return Ok((None, format!("{}; whether it is acted upon, only traffic shows", words.join(", "))));
+    }
+    Ok((Some(false), words.join(", ")))
 }
 
 async fn dns(cluster: &Cluster, platform: &Platform) -> Result<(Option<bool>, String), ClusterError> {

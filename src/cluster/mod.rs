@@ -22,6 +22,7 @@ mod silent;
 mod sweep;
 mod target;
 mod wait;
+mod wide_policy;
 
 pub use api_error::doing;
 pub use apply::{ApplyError, FIELD_MANAGER, apply, parse_manifests};
@@ -50,3 +51,4 @@ pub use wait::{
     StuckNamespace, WaitError, namespace_blockers, wait_all, wait_allowed, wait_for, wait_namespaces_gone,
     wait_pods_gone, wait_pods_ready,
 };
+pub use wide_policy::{WideAction, WidePolicy, wide_policy_kind};

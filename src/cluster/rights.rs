@@ -12,7 +12,7 @@ use kube::api::PostParams;
 use serde::Deserialize;
 
 use super::{Cluster, ClusterError};
-use crate::profile::{Identity, Onboarding, Platform, Rule};
+use crate::profile::{Capability, Identity, Onboarding, Platform, Rule};
 
 const DATA: &str = include_str!("rights.yaml");
 const LAB_BLUEPRINT: &str = "@lab/tenant";
@@ -39,6 +39,8 @@ enum When {
     LabBlueprint,
     /// Tenants are acted for by impersonation.
     Impersonation,
+    /// The platform has policies of the whole cluster.
+    ClusterPolicy,
 }
 
 impl When {
@@ -49,6 +51,7 @@ impl When {
             (Self::Always, _) | (Self::Manifests, Onboarding::Manifests(_)) => true,
             (Self::LabBlueprint, Onboarding::Manifests(adapter)) => adapter.directory == LAB_BLUEPRINT,
             (Self::Manifests | Self::LabBlueprint, _) => false,
+            (Self::ClusterPolicy, _) => platform.claims(Capability::ClusterPolicy),
             (Self::Impersonation, _) => {
                 impersonates(&tenancy.identities.admin)
                     || tenancy.identities.viewer.as_ref().is_some_and(impersonates)
@@ -206,6 +209,7 @@ pub fn cluster_role(suite: &str) -> Result<String, ClusterError> {
             When::Always => "",
             When::Manifests => " (only where tenants come by manifests)",
             When::LabBlueprint => " (only where tenants come by the lab's blueprint)",
+            When::ClusterPolicy => " (only where the platform has such policies)",
             When::Impersonation => " (only where tenants are acted for by impersonation)",
         };
         let _ = writeln!(text, "  # To {}{only}.", set.why);

@@ -13,6 +13,8 @@ use serde::{Deserialize, Serialize};
 pub enum Capability {
     /// `NetworkPolicy` objects are enforced, not only stored.
     NetworkPolicy,
+    /// Network policies of the whole cluster are enforced, in the dialect that the profile names.
+    ClusterPolicy,
     /// Pod Security admission acts on namespace labels.
     PodSecurity,
     /// `ResourceQuota` admission is on.
@@ -35,8 +37,9 @@ pub enum Capability {
 
 impl Capability {
     /// Every capability, in the order of reports.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::NetworkPolicy,
+        Self::ClusterPolicy,
         Self::PodSecurity,
         Self::ResourceQuota,
         Self::LimitRange,
@@ -52,6 +55,7 @@ impl Capability {
     pub const fn name(self) -> &'static str {
         match self {
             Self::NetworkPolicy => "network-policy",
+            Self::ClusterPolicy => "cluster-policy",
             Self::PodSecurity => "pod-security",
             Self::ResourceQuota => "resource-quota",
             Self::LimitRange => "limit-range",
@@ -68,6 +72,7 @@ impl Capability {
     pub const fn meaning(self) -> &'static str {
         match self {
             Self::NetworkPolicy => "NetworkPolicy objects are enforced, not only stored",
+            Self::ClusterPolicy => "network policies of the whole cluster are enforced",
             Self::PodSecurity => "Pod Security admission acts on namespace labels",
             Self::ResourceQuota => "ResourceQuota admission refuses what goes over",
             Self::LimitRange => "LimitRange admission fills in defaults",

@@ -110,6 +110,7 @@ impl Findings {
             (Capability::PodSecurity, "podSecurity", spec.pod_security.is_some()),
             (Capability::Oidc, "identity", spec.identity.is_some()),
             (Capability::Audit, "audit", spec.audit.is_some()),
+            (Capability::ClusterPolicy, "network.clusterPolicy", spec.network.cluster_policy.is_some()),
         ] {
             let claimed = seen.contains(&capability);
             if claimed && !present {

@@ -34,7 +34,7 @@ pub use identity::{
     RoleGroups,
 };
 pub use images::Images;
-pub use isolation::{OpenConnections, SystemNamespaces};
+pub use isolation::{ClusterPolicy, ClusterPolicyDialect, OpenConnections, SystemNamespaces};
 pub use load::{LAB_PROFILE, LoadedPlatform, load, load_lab, load_str};
 pub use promises::{
     AddressExpectation, Addresses, DeniedAs, Dns, GuardRail, LimitRangePromise, Network, PodSecurity,

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{OpenConnections, SystemNamespaces};
+use super::{ClusterPolicy, OpenConnections, SystemNamespaces};
 
 /// The quota of every tenant namespace.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -170,6 +170,9 @@ pub struct Network {
     /// promised.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub open_connections: Option<OpenConnections>,
+    /// Policies of the whole cluster, where the platform has them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cluster_policy: Option<ClusterPolicy>,
 }
 
 /// The platform's name service.

@@ -200,7 +200,13 @@ mod tests {
         let named: BTreeSet<String> = sabotages.iter().flat_map(|one| one.scenarios.clone()).collect();
         let unknown: Vec<_> = named.difference(&known).collect();
         assert!(unknown.is_empty(), "no such scenarios: {unknown:#?}");
-        let spared: Vec<_> = known.difference(&named).collect();
+        // Nowhere on the lab can these be seen red, since there is nothing there that they apply to: no dataplane for
+        // policies of the whole cluster, and no IPv6.
+        let beyond_the_lab = ["network/cluster-policy/", "network/dual-stack/"];
+        let spared: Vec<_> = known
+            .difference(&named)
+            .filter(|id| !beyond_the_lab.iter().any(|feature| id.starts_with(feature)))
+            .collect();
         assert!(spared.is_empty(), "never seen red: {spared:#?}");
     }
 

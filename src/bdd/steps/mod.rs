@@ -6,6 +6,8 @@ mod anonymous;
 mod audit;
 mod cluster_admin;
 mod every_verb;
+mod cluster_policy;
+mod dual_stack;
 mod guard_rails;
 mod identity;
 mod images;
@@ -46,6 +48,8 @@ pub const POLARITY: &[StepPolarity] = &[
         polarity: Polarity::Controls,
     },
     StepPolarity { text: "no longer reaches", polarity: Polarity::Denies },
+    // That the path was open under the policy is what an earlier step of the scenario asserts.
+    StepPolarity { text: "^without it the path was", polarity: Polarity::DeniesWithControl },
     StepPolarity {
         text: "^of the new pods of the tenant no more packets arrive",
         polarity: Polarity::Denies,

@@ -1,6 +1,9 @@
 //! Paths between workloads: who tries what, and which path of a control is the twin of a denied one.
 
-use std::collections::{BTreeMap, HashMap};
+use std::{
+    collections::{BTreeMap, HashMap},
+    net::IpAddr,
+};
 
 use crate::{
     bdd::{StepError, World},
@@ -87,6 +90,32 @@ pub fn targets(tenant: &Tenant, addresses: &[AddressKind]) -> Result<Vec<Target>
         }
     }
     Ok(targets)
+}
+
+/// Every workload of a tenant as a target, by those of its pods' own addresses of which this holds.
+pub fn targets_of(tenant: &Tenant, family: impl Fn(&IpAddr) -> bool) -> Result<Vec<Target>, StepError> {
+    Ok(targets_of_family(tenant.name(), workload(tenant)?, family))
+}
+
+/// As [`targets_of`], of what runs in a tenant.
+pub fn targets_of_family(tenant: &str, deployed: &Deployed, family: impl Fn(&IpAddr) -> bool) -> Vec<Target> {
+    let mut targets = Vec::new();
+    for pod in &deployed.pods {
+        for address in pod.addresses.iter().filter(|address| family(address)) {
+            for port in &pod.ports {
+                targets.extend(TRANSPORTS.map(|transport| Target {
+                    place: format!("{tenant}/{}", pod.tier),
+                    by: AddressKind::PodAddress,
+                    transport,
+                    host: address.to_string(),
+                    port: *port,
+                    expect: vec![agent(pod)],
+                    question: None,
+                }));
+            }
+        }
+    }
+    targets
 }
 
 /// What is promised of a pair.
