@@ -91,6 +91,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
             .collect(),
         pods: (0..PODS).map(pod).collect(),
         policies: (0..POLICIES).map(policy).collect::<Result<_, _>>()?,
+        cluster_policies: Vec::new(),
     };
     let node = NodeView { name: "node-0".into(), pod_ranges: vec!["198.18.64.0/21".parse()?] };
     let nft = Nft::new("nft");

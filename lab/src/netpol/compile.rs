@@ -6,10 +6,13 @@ use std::hash::Hash;
 use std::net::IpAddr;
 
 use super::{
-    Cidr, Direction, Family, Fate, NamespaceScope, Peer, PeerMatch, Peers, Pod, PodChain, Policy,
-    PolicyChain, PortMatch, PortRange, PortTarget, Ports, Protocol, Rule, RuleMatch, Ruleset, Selector,
-    Snapshot,
+    Base, Cidr, ClusterPolicy, Direction, Family, Fate, Labels, NamespaceScope, Peer, PeerMatch, Peers, Pod,
+    PodChain, Policy, PolicyChain, PortMatch, PortRange, PortTarget, Ports, Protocol, Rule, RuleMatch,
+    Ruleset, Selector, Snapshot, Tier, TierChain,
 };
+
+/// The label that every namespace has.
+const NAMESPACE_NAME: &str = "kubernetes.io/metadata.name";
 
 /// The node that rules are made for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,11 +37,14 @@ pub fn compile(snapshot: &Snapshot, node: &NodeView) -> Ruleset {
         .collect();
     let mut policies: Vec<&Policy> = snapshot.policies.iter().collect();
     policies.sort_by_key(|policy| (&policy.namespace, &policy.name));
+    // Which of two with the same priority is asked first is left open; here the name decides.
+    let mut wide: Vec<&ClusterPolicy> = snapshot.cluster_policies.iter().collect();
+    wide.sort_by_key(|policy| (policy.priority, &policy.name));
 
     let mut compiler =
         Compiler { cluster, ruleset: Ruleset::closed(node.pod_ranges.clone()), ..Compiler::default() };
     for direction in Direction::BOTH {
-        compiler.direction(direction, &local, &policies);
+        compiler.direction(direction, &local, &policies, &wide);
     }
     compiler.ruleset.address_sets = compiler.address_sets.into_items();
     compiler.ruleset.port_sets = compiler.port_sets.into_items();
@@ -57,7 +63,7 @@ struct Cluster<'a> {
     pods: Vec<(&'a Pod, Vec<IpAddr>)>,
     /// Indices into `pods`.
     by_namespace: BTreeMap<&'a str, Vec<usize>>,
-    namespaces: BTreeMap<&'a str, &'a super::Labels>,
+    namespaces: BTreeMap<&'a str, &'a Labels>,
 }
 
 impl<'a> Cluster<'a> {
@@ -134,7 +140,13 @@ struct Compiler<'a> {
 }
 
 impl<'a> Compiler<'a> {
-    fn direction(&mut self, direction: Direction, local: &[LocalPod<'_>], policies: &[&'a Policy]) {
+    fn direction(
+        &mut self,
+        direction: Direction,
+        local: &[LocalPod<'_>],
+        policies: &[&'a Policy],
+        wide: &[&'a ClusterPolicy],
+    ) {
         // Which policies isolate each local pod; those without a local pod are never looked into.
         let mut isolating: Vec<Vec<usize>> = vec![Vec::new(); local.len()];
         let mut used: HashSet<usize> = HashSet::new();
@@ -165,18 +177,23 @@ impl<'a> Compiler<'a> {
             }
         }
 
-        let mut shared: HashMap<Vec<usize>, usize> = HashMap::new();
+        let mut tiers: HashMap<Vec<usize>, usize> = HashMap::new();
+        let mut shared: HashMap<(Option<usize>, Base), usize> = HashMap::new();
         for (pod, isolating) in local.iter().zip(isolating) {
-            let fate = if isolating.is_empty() {
+            let admin = self.tier(Tier::Admin, direction, pod.pod, wide, &mut tiers);
+            let base = if isolating.is_empty() {
+                Base::Baseline(self.tier(Tier::Baseline, direction, pod.pod, wide, &mut tiers))
+            } else {
+                Base::Policies(isolating.iter().filter_map(|number| chains.get(number).copied()).collect())
+            };
+            let fate = if admin.is_none() && base == Base::Baseline(None) {
                 Fate::Open
             } else {
-                let policies: Vec<usize> =
-                    isolating.iter().filter_map(|number| chains.get(number).copied()).collect();
-                Fate::Isolated(match shared.entry(policies) {
+                Fate::Judged(match shared.entry((admin, base)) {
                     Entry::Occupied(entry) => *entry.get(),
                     Entry::Vacant(entry) => {
-                        let policies = entry.key().clone();
-                        self.ruleset.pod_chains.push(PodChain { direction, policies });
+                        let (admin, base) = entry.key().clone();
+                        self.ruleset.pod_chains.push(PodChain { direction, admin, base });
                         *entry.insert(self.ruleset.pod_chains.len() - 1)
                     }
                 })
@@ -187,6 +204,47 @@ impl<'a> Compiler<'a> {
             };
             fates.extend(pod.addresses.iter().map(|address| (*address, fate)));
         }
+    }
+
+    /// The chain of the policies of one tier that select a pod and have rules of this direction, if there are any.
+    fn tier(
+        &mut self,
+        tier: Tier,
+        direction: Direction,
+        pod: &Pod,
+        wide: &[&'a ClusterPolicy],
+        known: &mut HashMap<Vec<usize>, usize>,
+    ) -> Option<usize> {
+        // Of a namespace that is not yet heard of, only the name is known.
+        let named = Labels::from([(NAMESPACE_NAME.to_owned(), pod.namespace.clone())]);
+        let labels = self.cluster.namespaces.get(pod.namespace.as_str()).copied().unwrap_or(&named);
+        let selecting = |policy: &ClusterPolicy| {
+            policy.tier == tier
+                && !policy.rules(direction).is_empty()
+                && policy.namespaces.matches(labels)
+                && policy.pods.matches(&pod.labels)
+        };
+        let numbers: Vec<usize> = wide
+            .iter()
+            .enumerate()
+            .filter(|(_, policy)| selecting(policy))
+            .map(|(number, _)| number)
+            .collect();
+        if numbers.is_empty() {
+            return None;
+        }
+        if let Some(chain) = known.get(&numbers) {
+            return Some(*chain);
+        }
+        let mut rules = Vec::new();
+        for rule in numbers.iter().flat_map(|number| wide[*number].rules(direction)) {
+            // Peers of the whole cluster name their namespaces: there is none of its own.
+            rules.extend(self.rule("", &rule.rule).into_iter().map(|matched| (matched, rule.action)));
+        }
+        let policies = numbers.iter().map(|number| wide[*number].name.clone()).collect();
+        self.ruleset.tier_chains.push(TierChain { direction, tier, policies, rules });
+        known.insert(numbers, self.ruleset.tier_chains.len() - 1);
+        Some(self.ruleset.tier_chains.len() - 1)
     }
 
     fn rule(&mut self, namespace: &'a str, rule: &'a Rule) -> Vec<RuleMatch> {

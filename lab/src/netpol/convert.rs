@@ -192,7 +192,7 @@ fn protocol(name: Option<&str>) -> Option<Protocol> {
     }
 }
 
-fn selector(object: &LabelSelector) -> Option<Selector> {
+pub(super) fn selector(object: &LabelSelector) -> Option<Selector> {
     Some(Selector {
         labels: object.match_labels.clone().unwrap_or_default(),
         expressions: object.match_expressions.iter().flatten().map(expression).collect::<Option<_>>()?,

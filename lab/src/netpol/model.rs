@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::IpAddr;
 
+use serde::Deserialize;
+
 use super::Cidr;
 
 /// Labels of an object.
@@ -16,8 +18,10 @@ pub struct Snapshot {
     pub namespaces: Vec<Namespace>,
     /// Every pod of the cluster, whatever its state.
     pub pods: Vec<Pod>,
-    /// Every policy of the cluster.
+    /// Every NetworkPolicy.
     pub policies: Vec<Policy>,
+    /// Every policy of the whole cluster.
+    pub cluster_policies: Vec<ClusterPolicy>,
 }
 
 /// A namespace, for `namespaceSelector`.
@@ -93,6 +97,73 @@ impl Policy {
             Direction::Egress => self.egress.as_deref(),
         }
     }
+}
+
+/// A ClusterNetworkPolicy: rules for pods of any namespace, the first of which that matches decides. It isolates nobody.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClusterPolicy {
+    /// Its name.
+    pub name: String,
+    /// When it is asked.
+    pub tier: Tier,
+    /// Within its tier the lowest is asked first.
+    pub priority: u16,
+    /// The namespaces of the pods that it selects.
+    pub namespaces: Selector,
+    /// The pods that it selects there.
+    pub pods: Selector,
+    /// Rules for what comes in, in their order.
+    pub ingress: Vec<ClusterRule>,
+    /// Rules for what goes out, in their order.
+    pub egress: Vec<ClusterRule>,
+}
+
+impl ClusterPolicy {
+    /// Its rules of one direction.
+    pub fn rules(&self, direction: Direction) -> &[ClusterRule] {
+        match direction {
+            Direction::Ingress => &self.ingress,
+            Direction::Egress => &self.egress,
+        }
+    }
+}
+
+/// Policies of the whole cluster are asked before NetworkPolicies or after them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
+pub enum Tier {
+    /// Before all others.
+    Admin,
+    /// Where no NetworkPolicy isolates the pod.
+    Baseline,
+}
+
+impl fmt::Display for Tier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Admin => "admin",
+            Self::Baseline => "baseline",
+        })
+    }
+}
+
+/// A rule of a policy of the whole cluster.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClusterRule {
+    /// What becomes of the traffic.
+    pub action: Action,
+    /// Which traffic.
+    pub rule: Rule,
+}
+
+/// What a rule of the whole cluster does with what it matches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
+pub enum Action {
+    /// Lets it through, without asking anybody else.
+    Accept,
+    /// Drops it, without asking anybody else.
+    Deny,
+    /// Asks the next tier.
+    Pass,
 }
 
 /// The way of the traffic, seen from the selected pod.

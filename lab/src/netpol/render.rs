@@ -5,8 +5,8 @@ use std::fmt::{self, Display, Formatter, Write};
 use std::net::IpAddr;
 
 use super::{
-    Cidr, Direction, Family, Fate, PeerMatch, PodChain, PolicyChain, PortMatch, PortRange, RuleMatch,
-    Ruleset, TABLE,
+    Action, Base, Cidr, Direction, Family, Fate, PeerMatch, PodChain, PolicyChain, PortMatch, PortRange,
+    RuleMatch, Ruleset, TABLE, TierChain,
 };
 
 /// Only replies pass without a look at the policies. Packets in the direction of the connection are judged one
@@ -39,6 +39,9 @@ impl Display for Ruleset {
         for (number, chain) in self.policy_chains.iter().enumerate() {
             policy_chain(f, number, chain)?;
         }
+        for (number, chain) in self.tier_chains.iter().enumerate() {
+            tier_chain(f, number, chain)?;
+        }
         for (number, chain) in self.pod_chains.iter().enumerate() {
             pod_chain(f, number, chain)?;
         }
@@ -64,7 +67,7 @@ impl Ruleset {
             let fates = self.of_family(direction, family);
             let fates = fates.iter().map(|(address, fate)| match fate {
                 Fate::Open => format!("{address} : accept"),
-                Fate::Isolated(chain) => format!("{address} : goto pods-{chain}"),
+                Fate::Judged(chain) => format!("{address} : goto pods-{chain}"),
             });
             elements(f, "map", &format!("{direction}-{suffix}"), &format!("{kind} : verdict"), "", fates)?;
         }
@@ -113,13 +116,32 @@ fn own_node_chain(f: &mut Formatter<'_>) -> fmt::Result {
 fn policy_chain(f: &mut Formatter<'_>, number: usize, chain: &PolicyChain) -> fmt::Result {
     writeln!(f, "\tchain policy-{number} {{")?;
     writeln!(f, "\t\tcomment \"{} {}\"", chain.direction, shortened(&chain.policy))?;
-    for RuleMatch { peer, port } in &chain.rules {
-        let mut line = String::new();
-        peer_match(&mut line, chain.direction, peer)?;
-        port_match(&mut line, port)?;
-        writeln!(f, "\t\t{line}accept")?;
+    for rule in &chain.rules {
+        rule_match(f, chain.direction, rule, "accept")?;
     }
     writeln!(f, "\t}}")
+}
+
+fn tier_chain(f: &mut Formatter<'_>, number: usize, chain: &TierChain) -> fmt::Result {
+    writeln!(f, "\tchain tier-{number} {{")?;
+    let names = format!("{} {} {}", chain.direction, chain.tier, chain.policies.join(" "));
+    writeln!(f, "\t\tcomment \"{}\"", shortened(&names))?;
+    for (rule, action) in &chain.rules {
+        let verdict = match action {
+            Action::Accept => "accept",
+            Action::Deny => "counter drop",
+            Action::Pass => "return",
+        };
+        rule_match(f, chain.direction, rule, verdict)?;
+    }
+    writeln!(f, "\t}}")
+}
+
+fn rule_match(f: &mut Formatter<'_>, direction: Direction, rule: &RuleMatch, verdict: &str) -> fmt::Result {
+    let mut line = String::new();
+    peer_match(&mut line, direction, &rule.peer)?;
+    port_match(&mut line, &rule.port)?;
+    writeln!(f, "\t\t{line}{verdict}")
 }
 
 fn peer_match(line: &mut String, direction: Direction, peer: &PeerMatch) -> fmt::Result {
@@ -162,10 +184,19 @@ fn pod_chain(f: &mut Formatter<'_>, number: usize, chain: &PodChain) -> fmt::Res
     writeln!(f, "\tchain pods-{number} {{")?;
     writeln!(f, "\t\tcomment \"{}\"", chain.direction)?;
     writeln!(f, "\t\tjump replies")?;
-    for policy in &chain.policies {
-        writeln!(f, "\t\tjump policy-{policy}")?;
+    if let Some(admin) = chain.admin {
+        writeln!(f, "\t\tjump tier-{admin}")?;
     }
-    writeln!(f, "\t\tcounter drop\n\t}}")
+    match &chain.base {
+        Base::Policies(policies) => {
+            policies.iter().try_for_each(|policy| writeln!(f, "\t\tjump policy-{policy}"))?;
+            writeln!(f, "\t\tcounter drop\n\t}}")
+        }
+        Base::Baseline(tier) => {
+            tier.iter().try_for_each(|tier| writeln!(f, "\t\tjump tier-{tier}"))?;
+            writeln!(f, "\t\taccept\n\t}}")
+        }
+    }
 }
 
 fn elements<T: Display>(

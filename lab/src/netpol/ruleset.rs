@@ -2,13 +2,15 @@
 //!
 //! Two base chains look at every forwarded packet: first its source (egress), then its destination
 //! (ingress). An address with a [`Fate`] belongs to a pod of this node; any other address of the
-//! node's pod ranges is dropped. An isolated pod has a [`PodChain`], shared by all pods that the
-//! same policies select; it asks one [`PolicyChain`] after the other and drops what none accepted.
+//! node's pod ranges is dropped. A pod that policies select has a [`PodChain`], shared by all pods that the
+//! same policies select. It asks the [`TierChain`] of the policies of the whole cluster; then, where NetworkPolicies
+//! isolate the pod, one [`PolicyChain`] after the other, and drops what none accepted; elsewhere the tier chain of the
+//! baseline, and accepts what that does not drop.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-use super::{Cidr, Direction, Family, IpBlock, Protocol};
+use super::{Action, Cidr, Direction, Family, IpBlock, Protocol, Tier};
 
 /// Name of the table, of family `inet`, that holds all of it.
 pub const TABLE: &str = "plimsoll-netpol";
@@ -22,10 +24,12 @@ pub struct Ruleset {
     pub egress: BTreeMap<IpAddr, Fate>,
     /// What becomes of packets to the node's pods.
     pub ingress: BTreeMap<IpAddr, Fate>,
-    /// Chains of isolated pods; [`Fate::Isolated`] is an index into it.
+    /// Chains of pods that policies select; [`Fate::Judged`] is an index into it.
     pub pod_chains: Vec<PodChain>,
     /// Chains of policies; [`PodChain::policies`] holds indices into it.
     pub policy_chains: Vec<PolicyChain>,
+    /// Chains of policies of the whole cluster; [`PodChain::admin`] and [`Base::Baseline`] are indices into it.
+    pub tier_chains: Vec<TierChain>,
     /// Sets of peers, all of one family each; [`PeerMatch::Set`] is an index into it.
     pub address_sets: Vec<BTreeSet<IpAddr>>,
     /// Sets of named ports in each pod, all of one family each; [`PortMatch::Named`] points here.
@@ -50,19 +54,43 @@ impl Ruleset {
 /// What becomes of a pod's packets in one direction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fate {
-    /// No policy isolates it: all pass.
+    /// No policy says anything of it: all pass.
     Open,
     /// Only what this pod chain accepts.
-    Isolated(usize),
+    Judged(usize),
 }
 
-/// What the pods share that are isolated by the same policies.
+/// What the pods share that the same policies select.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PodChain {
     /// Its direction.
     pub direction: Direction,
-    /// Policies with rules to try. Those that allow nothing are left out, so it may be empty.
-    pub policies: Vec<usize>,
+    /// The tier chain that is asked first.
+    pub admin: Option<usize>,
+    /// What is asked then.
+    pub base: Base,
+}
+
+/// What decides of a pod what no rule of the admin tier has decided.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Base {
+    /// Only what one of these policies accepts. Those that allow nothing are left out, so it may be empty.
+    Policies(Vec<usize>),
+    /// All but what this tier chain drops.
+    Baseline(Option<usize>),
+}
+
+/// The rules of one tier for the pods that the same policies of the whole cluster select, in one direction.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TierChain {
+    /// Its direction.
+    pub direction: Direction,
+    /// Its tier.
+    pub tier: Tier,
+    /// The names of the policies, for those who read the ruleset.
+    pub policies: Vec<String>,
+    /// The first that matches decides; to pass is to ask no further rule of the tier.
+    pub rules: Vec<(RuleMatch, Action)>,
 }
 
 /// The rules of one policy in one direction.

@@ -7,6 +7,7 @@ use backon::ExponentialBuilder;
 use futures::{Stream, StreamExt, TryStreamExt};
 use k8s_openapi::api::core::v1::{Namespace, Pod};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
+use kube::api::DynamicObject;
 use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
 use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Api, Client, Config};
@@ -18,7 +19,7 @@ use tracing::{debug, info, warn};
 
 use super::admission::{self, Answer, Newcomer, Said};
 use super::defect::Planted;
-use super::{Cidr, Defect, Kind, Nft, NftError, NodeView, Ruleset, State, compile};
+use super::{Cidr, Defect, Kind, Nft, NftError, NodeView, Ruleset, State, cluster_policy, compile};
 
 /// Changes that come within this time of each other go in together.
 const DEBOUNCE: Duration = Duration::from_millis(4);
@@ -36,7 +37,7 @@ const RECONNECT: (Duration, Duration) = (Duration::from_millis(100), Duration::f
 pub struct NetpolOptions {
     /// The node's name, as in `spec.nodeName` of its pods.
     pub node: String,
-    /// Credentials that may list and watch pods, namespaces and network policies in all namespaces.
+    /// Credentials that may list and watch pods, namespaces, network policies and those of the whole cluster.
     pub kubeconfig: PathBuf,
     /// Where the node's pods get their addresses (the ranges given to host-local).
     pub pod_ranges: Vec<Cidr>,
@@ -253,7 +254,7 @@ impl InForce<'_> {
             synced,
             generation: self.generation,
             pods: ruleset.egress.len(),
-            policies: ruleset.policy_chains.len(),
+            policies: ruleset.policy_chains.len() + ruleset.tier_chains.len(),
             micros: u64::try_from(since.elapsed().as_micros()).unwrap_or(u64::MAX),
             planted: self.planted,
         };
@@ -287,7 +288,7 @@ async fn client(options: &NetpolOptions) -> Result<Client, NetpolError> {
     Client::try_from(config).map_err(|source| NetpolError::Client { path: path(), source: Box::new(source) })
 }
 
-/// All three watches as one stream of what happened. Errors are told and ridden out: the watches reconnect.
+/// All watches as one stream of what happened. Errors are told and ridden out: the watches reconnect.
 fn events(client: Client) -> impl Stream<Item = Kind> {
     // Reconnecting soon keeps the time short in which one watch is behind another.
     let backoff = || {
@@ -299,8 +300,17 @@ fn events(client: Client) -> impl Stream<Item = Kind> {
         watcher(Api::<Namespace>::all(client.clone()), config()).backoff(backoff()).map_ok(Kind::Namespace);
     let pods = watcher(Api::<Pod>::all(client.clone()), config()).backoff(backoff()).map_ok(Kind::Pod);
     let policies =
-        watcher(Api::<NetworkPolicy>::all(client), config()).backoff(backoff()).map_ok(Kind::Policy);
-    futures::stream::select_all([namespaces.boxed(), pods.boxed(), policies.boxed()]).filter_map(
-        |event| async { event.inspect_err(|error| warn!(%error, "watch interrupted, reconnecting")).ok() },
-    )
+        watcher(Api::<NetworkPolicy>::all(client.clone()), config()).backoff(backoff()).map_ok(Kind::Policy);
+    let cluster_policies: Api<DynamicObject> = Api::all_with(client, &cluster_policy::resource());
+    let cluster_policies = watcher(cluster_policies, config()).backoff(backoff()).map(|event| match event {
+        // Where the kind is not served there are none of it.
+        Err(watcher::Error::InitialListFailed(kube::Error::Api(status))) if status.is_not_found() => {
+            Ok(Kind::ClusterPolicy(watcher::Event::InitDone))
+        }
+        event => event.map(Kind::ClusterPolicy),
+    });
+    let all = [namespaces.boxed(), pods.boxed(), policies.boxed(), cluster_policies.boxed()];
+    futures::stream::select_all(all).filter_map(|event| async {
+        event.inspect_err(|error| warn!(%error, "watch interrupted, reconnecting")).ok()
+    })
 }

@@ -7,9 +7,10 @@ use std::net::IpAddr;
 use k8s_openapi::api::core::v1 as core;
 use k8s_openapi::api::networking::v1 as api;
 use kube::Resource;
+use kube::api::DynamicObject;
 use kube::runtime::watcher;
 
-use super::{Namespace, Pod, Policy, Snapshot};
+use super::{ClusterPolicy, Namespace, Pod, Policy, Snapshot};
 
 /// Everything watched, as last heard.
 #[derive(Debug, Default)]
@@ -17,6 +18,7 @@ pub struct State {
     namespaces: Tracked<Namespace>,
     pods: Tracked<Pod>,
     policies: Tracked<Policy>,
+    cluster_policies: Tracked<ClusterPolicy>,
     /// By uid, pods whose addresses are known from the CNI plugin before the API tells them.
     newcomers: BTreeMap<String, Newcomer>,
 }
@@ -36,8 +38,10 @@ pub enum Kind {
     Namespace(watcher::Event<core::Namespace>),
     /// From the watch of pods.
     Pod(watcher::Event<core::Pod>),
-    /// From the watch of policies.
+    /// From the watch of NetworkPolicies.
     Policy(watcher::Event<api::NetworkPolicy>),
+    /// From the watch of policies of the whole cluster.
+    ClusterPolicy(watcher::Event<DynamicObject>),
 }
 
 impl State {
@@ -56,6 +60,7 @@ impl State {
                 changed
             }
             Kind::Policy(event) => self.policies.apply(event),
+            Kind::ClusterPolicy(event) => self.cluster_policies.apply(event),
         }
     }
 
@@ -97,11 +102,13 @@ impl State {
     /// The cluster, once every kind has been listed in full; until then nothing is certain, not even
     /// that a pod without policies is open.
     pub fn snapshot(&self) -> Option<Snapshot> {
-        let complete = self.namespaces.listed && self.pods.listed && self.policies.listed;
+        let policies = self.policies.listed && self.cluster_policies.listed;
+        let complete = self.namespaces.listed && self.pods.listed && policies;
         complete.then(|| Snapshot {
             namespaces: self.namespaces.objects.values().cloned().collect(),
             pods: self.pods(),
             policies: self.policies.objects.values().cloned().collect(),
+            cluster_policies: self.cluster_policies.objects.values().cloned().collect(),
         })
     }
 }

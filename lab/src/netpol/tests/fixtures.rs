@@ -3,8 +3,9 @@
 use std::net::IpAddr;
 
 use k8s_openapi::api::networking::v1::NetworkPolicy;
+use kube::api::DynamicObject;
 
-use super::super::{Labels, NamedPort, Namespace, NodeView, Pod, Policy, Protocol, Snapshot};
+use super::super::{ClusterPolicy, Labels, NamedPort, Namespace, NodeView, Pod, Policy, Protocol, Snapshot};
 
 pub(crate) const NODE_A: &str = "node-a";
 pub(crate) const NODE_B: &str = "node-b";
@@ -60,6 +61,13 @@ pub(crate) fn policy_in(namespace: &str, spec: &str) -> Policy {
     Policy::from(&object)
 }
 
+/// A policy of the whole cluster from the YAML of its `spec`.
+pub(crate) fn cluster_policy(name: &str, spec: &str) -> ClusterPolicy {
+    let spec: serde_json::Value = serde_yaml::from_str(spec).expect("spec");
+    let resource = super::super::cluster_policy::resource();
+    ClusterPolicy::from(&DynamicObject::new(name, &resource).data(serde_json::json!({ "spec": spec })))
+}
+
 /// Namespaces x and y; x/a and y/a on node A, x/b, x/c and y/b on node B.
 pub(crate) fn cluster(policies: impl IntoIterator<Item = Policy>) -> Snapshot {
     Snapshot {
@@ -76,5 +84,6 @@ pub(crate) fn cluster(policies: impl IntoIterator<Item = Policy>) -> Snapshot {
             .enumerate()
             .map(|(number, policy)| Policy { name: format!("policy-{number}"), ..policy })
             .collect(),
+        cluster_policies: Vec::new(),
     }
 }

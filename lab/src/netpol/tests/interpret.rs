@@ -3,7 +3,8 @@
 use std::net::IpAddr;
 
 use super::super::{
-    Direction, Family, Fate, NodeView, PeerMatch, PortMatch, Protocol, RuleMatch, Ruleset, Snapshot, compile,
+    Action, Base, Direction, Family, Fate, NodeView, PeerMatch, PortMatch, Protocol, RuleMatch, Ruleset,
+    Snapshot, Tier, compile,
 };
 use super::fixtures::{NODE_A, NODE_B, view};
 
@@ -28,16 +29,40 @@ fn passes(ruleset: &Ruleset, direction: Direction, packet: &Packet) -> bool {
     };
     match ruleset.fates(direction).get(&own) {
         Some(Fate::Open) => true,
-        Some(Fate::Isolated(chain)) => {
+        Some(Fate::Judged(chain)) => {
             let chain = &ruleset.pod_chains[*chain];
             assert_eq!(chain.direction, direction, "chain of the other direction");
-            chain.policies.iter().any(|policy| {
-                let policy = &ruleset.policy_chains[*policy];
-                assert_eq!(policy.direction, direction, "policy of the other direction");
-                policy.rules.iter().any(|rule| accepts(ruleset, direction, rule, packet))
+            let decided = chain.admin.and_then(|tier| decides(ruleset, direction, Tier::Admin, tier, packet));
+            decided.unwrap_or_else(|| match &chain.base {
+                Base::Policies(policies) => policies.iter().any(|policy| {
+                    let policy = &ruleset.policy_chains[*policy];
+                    assert_eq!(policy.direction, direction, "policy of the other direction");
+                    policy.rules.iter().any(|rule| accepts(ruleset, direction, rule, packet))
+                }),
+                Base::Baseline(tier) => tier
+                    .and_then(|tier| decides(ruleset, direction, Tier::Baseline, tier, packet))
+                    .unwrap_or(true),
             })
         }
         None => !ruleset.ranges.iter().any(|range| range.contains(own)),
+    }
+}
+
+/// What a tier makes of a packet, if it does not leave it to the next.
+fn decides(
+    ruleset: &Ruleset,
+    direction: Direction,
+    tier: Tier,
+    chain: usize,
+    packet: &Packet,
+) -> Option<bool> {
+    let chain = &ruleset.tier_chains[chain];
+    assert_eq!((chain.direction, chain.tier), (direction, tier), "tier of another kind");
+    let (_, action) = chain.rules.iter().find(|(rule, _)| accepts(ruleset, direction, rule, packet))?;
+    match action {
+        Action::Accept => Some(true),
+        Action::Deny => Some(false),
+        Action::Pass => None,
     }
 }
 

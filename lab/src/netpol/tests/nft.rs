@@ -4,7 +4,7 @@ use std::io::Write;
 use std::process::{Command, Stdio};
 
 use super::super::{Ruleset, compile};
-use super::fixtures::{NODE_A, policy, view};
+use super::fixtures::{NODE_A, cluster_policy, policy, view};
 use super::snapshots::varied;
 
 /// Loads rulesets one after the other into one new namespace; the text of what is then in force.
@@ -58,5 +58,7 @@ fn names_too_long_for_a_comment() {
     let (mut snapshot, _) = varied();
     snapshot.policies = vec![policy("{podSelector: {}, ingress: [{}]}")];
     snapshot.policies[0].name = "n".repeat(253);
+    let rules = "{tier: Admin, priority: 0, subject: {namespaces: {}}, ingress: [{action: Pass, from: [{namespaces: {}}]}]}";
+    snapshot.cluster_policies = vec![cluster_policy(&"c".repeat(253), rules)];
     load(&[compile(&snapshot, &view(NODE_A))]);
 }

@@ -11,7 +11,7 @@ use std::time::Duration;
 use nix::sched::{CloneFlags, unshare};
 
 use super::super::{Nft, Protocol, Ruleset, Snapshot, compile};
-use super::fixtures::{NODE_A, cluster, ip, labels, pod, policy_in, view};
+use super::fixtures::{NODE_A, cluster, cluster_policy, ip, labels, pod, policy_in, view};
 use super::interpret::{Packet, forwards};
 
 const INSIDE: &str = "PLIMSOLL_TEST_IN_NAMESPACE";
@@ -206,6 +206,13 @@ fn snapshot(specs: &[(&str, &str)]) -> Snapshot {
     snapshot
 }
 
+fn wide(specs: &[(&str, &str)], cluster_policies: &[&str]) -> Snapshot {
+    let named = cluster_policies.iter().enumerate();
+    let cluster_policies =
+        named.map(|(number, spec)| cluster_policy(&format!("wide-{number}"), spec)).collect();
+    Snapshot { cluster_policies, ..snapshot(specs) }
+}
+
 fn scenarios() -> Vec<(&'static str, Snapshot)> {
     let mut unlabelled =
         snapshot(&[("x", "{podSelector: {}, ingress: [{from: [{podSelector: {matchLabels: {pod: a}}}]}]}")]);
@@ -253,6 +260,18 @@ fn scenarios() -> Vec<(&'static str, Snapshot)> {
                     "{podSelector: {}, ingress: [{from: [{namespaceSelector: {}, podSelector: {matchLabels: {pod: a}}}]}]}",
                 ),
             ]),
+        ),
+        (
+            "the admin tier before a policy, the baseline after none",
+            wide(
+                &[("x", "{podSelector: {matchLabels: {pod: a}}, policyTypes: [Ingress]}")],
+                &[
+                    "{tier: Admin, priority: 5, subject: {namespaces: {}}, ingress: [{action: Pass, from: [{pods: {podSelector: {matchLabels: {pod: d}}}}]}]}",
+                    "{tier: Admin, priority: 10, subject: {namespaces: {matchLabels: {ns: x}}}, ingress: [{action: Accept, from: [{namespaces: {}}], protocols: [{tcp: {destinationPort: {number: 80}}}]}]}",
+                    "{tier: Admin, priority: 20, subject: {namespaces: {}}, egress: [{action: Deny, to: [{networks: [192.0.2.0/24]}]}]}",
+                    "{tier: Baseline, priority: 0, subject: {namespaces: {}}, ingress: [{action: Deny, from: [{namespaces: {matchLabels: {ns: y}}}]}]}",
+                ],
+            ),
         ),
         ("a finished pod", finished),
         ("nothing known yet", Snapshot::default()),

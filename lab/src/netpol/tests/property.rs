@@ -8,8 +8,8 @@ use proptest::option;
 use proptest::prelude::*;
 
 use super::super::{
-    Expression, IpBlock, NamedPort, Namespace, NamespaceScope, Operator, Peer, Peers, Pod, Policy, Port,
-    PortTarget, Ports, Protocol, Rule, Selector, Snapshot, compile,
+    Action, ClusterPolicy, ClusterRule, Expression, IpBlock, NamedPort, Namespace, NamespaceScope, Operator,
+    Peer, Peers, Pod, Policy, Port, PortTarget, Ports, Protocol, Rule, Selector, Snapshot, Tier, compile,
 };
 use super::fixtures::{NODE_A, NODE_B, view};
 use super::interpret::{Network, Packet};
@@ -98,6 +98,33 @@ fn policy() -> impl Strategy<Value = Policy> {
     )
 }
 
+fn cluster_rule() -> impl Strategy<Value = ClusterRule> {
+    let action = prop::sample::select(vec![Action::Accept, Action::Deny, Action::Pass]);
+    (action, rule()).prop_map(|(action, mut rule)| {
+        // Peers of the whole cluster have no namespace of their own.
+        if let Peers::Listed(peers) = &mut rule.peers {
+            peers.retain(|peer| !matches!(peer, Peer::Pods { namespaces: NamespaceScope::Own, .. }));
+        }
+        ClusterRule { action, rule }
+    })
+}
+
+fn cluster_policy() -> impl Strategy<Value = ClusterPolicy> {
+    let tier = prop::sample::select(vec![Tier::Admin, Tier::Baseline]);
+    let rules = || vec(cluster_rule(), 0..3);
+    (tier, 0u16..4, selector(), selector(), rules(), rules()).prop_map(
+        |(tier, priority, namespaces, pods, ingress, egress)| ClusterPolicy {
+            name: String::new(),
+            tier,
+            priority,
+            namespaces,
+            pods,
+            ingress,
+            egress,
+        },
+    )
+}
+
 fn pod() -> impl Strategy<Value = Pod> {
     let port = (port_name(), protocol(), number()).prop_map(|(name, protocol, number)| NamedPort {
         name,
@@ -124,8 +151,12 @@ fn pod() -> impl Strategy<Value = Pod> {
 }
 
 fn snapshot() -> impl Strategy<Value = Snapshot> {
-    (vec(pod(), 2..8), vec(policy(), 0..6), vec(btree_map(key(), value(), 0..3), 3)).prop_map(
-        |(mut pods, mut policies, labels)| {
+    let labels = vec(btree_map(key(), value(), 0..3), 3);
+    (vec(pod(), 2..8), vec(policy(), 0..6), vec(cluster_policy(), 0..4), labels).prop_map(
+        |(mut pods, mut policies, mut cluster_policies, labels)| {
+            for (number, policy) in cluster_policies.iter_mut().enumerate() {
+                policy.name = format!("cluster-policy-{number}");
+            }
             for (number, pod) in pods.iter_mut().enumerate() {
                 let range = if pod.node.as_deref() == Some(NODE_A) { 1 } else { 2 };
                 pod.uid = format!("uid-{number}");
@@ -141,7 +172,7 @@ fn snapshot() -> impl Strategy<Value = Snapshot> {
                 .zip(labels)
                 .map(|(name, labels)| Namespace { name: (*name).to_owned(), labels })
                 .collect();
-            Snapshot { namespaces, pods, policies }
+            Snapshot { namespaces, pods, policies, cluster_policies }
         },
     )
 }
@@ -184,6 +215,7 @@ proptest! {
         let mut turned = snapshot.clone();
         turned.pods.reverse();
         turned.policies.reverse();
+        turned.cluster_policies.reverse();
         turned.namespaces.reverse();
         prop_assert_eq!(compile(&snapshot, &view(NODE_A)), compile(&turned, &view(NODE_A)));
     }

@@ -1,7 +1,7 @@
 //! The text of rulesets.
 
 use super::super::{NodeView, Policy, Ruleset, Snapshot, compile};
-use super::fixtures::{NODE_A, cluster, ip, policy, policy_in, view};
+use super::fixtures::{NODE_A, cluster, cluster_policy, ip, policy, policy_in, view};
 
 /// A bit of everything, in both families.
 pub(crate) fn varied() -> (Snapshot, NodeView) {
@@ -39,5 +39,29 @@ fn open() {
 #[test]
 fn a_bit_of_everything() {
     let (snapshot, view) = varied();
+    insta::assert_snapshot!(compile(&snapshot, &view).to_string());
+}
+
+#[test]
+fn tiers_around_policies() {
+    let (mut snapshot, view) = varied();
+    snapshot.cluster_policies = [
+        (
+            "late",
+            "{tier: Admin, priority: 20, subject: {namespaces: {}}, egress: [{action: Accept, to: [{networks: [10.0.0.0/8]}]}]}",
+        ),
+        (
+            "early",
+            "{tier: Admin, priority: 10, subject: {pods: {namespaceSelector: {matchLabels: {ns: x}}, podSelector: {}}}, \
+             egress: [{action: Deny, to: [{namespaces: {matchLabels: {ns: y}}}], protocols: [{tcp: {destinationPort: {number: 80}}}]}, \
+             {action: Pass, to: [{namespaces: {}}]}]}",
+        ),
+        (
+            "base",
+            "{tier: Baseline, priority: 0, subject: {namespaces: {}}, egress: [{action: Deny, to: [{pods: {podSelector: {matchLabels: {pod: b}}}}]}]}",
+        ),
+    ]
+    .map(|(name, spec)| cluster_policy(name, spec))
+    .into();
     insta::assert_snapshot!(compile(&snapshot, &view).to_string());
 }

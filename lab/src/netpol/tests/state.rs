@@ -18,6 +18,7 @@ fn listed() -> State {
     let mut state = State::default();
     state.apply(&Kind::Namespace(Event::InitDone));
     state.apply(&Kind::Policy(Event::InitDone));
+    state.apply(&Kind::ClusterPolicy(Event::InitDone));
     state.apply(&Kind::Pod(Event::InitDone));
     state
 }
@@ -33,6 +34,8 @@ fn incomplete_until_every_kind_is_listed() {
     assert!(state.apply(&Kind::Pod(Event::InitDone)));
     assert_eq!(state.snapshot(), None);
     assert!(state.apply(&Kind::Policy(Event::<NetworkPolicy>::InitDone)));
+    assert_eq!(state.snapshot(), None);
+    assert!(state.apply(&Kind::ClusterPolicy(Event::InitDone)));
     assert!(state.snapshot().is_some());
 }
 
