@@ -16,10 +16,15 @@ Feature: Policy of the whole cluster wins over that of a tenant
     Then that path is OPEN within the promised time
     And without it the path was DROPPED or REJECTED just before, and is so again
 
-  Scenario: Of two policies of the whole cluster the one with more precedence wins
+  Scenario: A denial with more precedence wins over an allowance of the whole cluster
     When the platform allows a path that the tenant declares for the whole cluster, and denies it with more precedence
     Then that path is DROPPED or REJECTED within the promised time
     And it was OPEN without it just before and just after
+
+  Scenario: An allowance with more precedence wins over a denial of the whole cluster
+    When the platform denies a path that the tenant declares for the whole cluster, and allows it with more precedence
+    Then that path is OPEN within the promised time
+    And without it the path was DROPPED or REJECTED just before, and is so again
 
   Scenario: No tenant writes policies of the whole cluster
     When the administrator of the tenant tries to make a policy of the whole cluster, and to remove one

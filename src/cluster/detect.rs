@@ -15,7 +15,10 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
-use super::{Cluster, ClusterError, Ownership, detect_identity, wait_all, wait_for, wait_namespaces_gone, wide_policy_kind};
+use super::{
+    Cluster, ClusterError, Ownership, detect_identity, wait_all, wait_for, wait_namespaces_gone,
+    wide_policy_kind,
+};
 use crate::engine::Event;
 use crate::probe::{VerdictKind, api::verdict};
 use crate::profile::{Capability, ClusterPolicyDialect, Impersonation, LoadedPlatform, Platform};
@@ -325,7 +328,7 @@ async fn admission_policy(cluster: &Cluster) -> Result<(Option<bool>, String), C
 }
 
 /// Which dialects of cluster-wide policy are served. Whether anybody acts upon them only traffic shows.
-async fn cluster_policy(
+pub(super) async fn cluster_policy(
     cluster: &Cluster,
     platform: &Platform,
 ) -> Result<(Option<bool>, String), ClusterError> {

@@ -292,3 +292,58 @@ async fn kind_is_driven_as_its_command_wants() {
     let missing = Kind::new("qa").with_program(directory.path().join("nothing"));
     assert!(missing.exists().await.expect_err("no such program").hint().is_some());
 }
+
+/// A cluster that serves kinds as `kind/plural` of `policy.networking.k8s.io/v1alpha2`.
+fn serving(kinds: &'static [(&'static str, &'static str)]) -> Cluster {
+    const GROUP: &str = "policy.networking.k8s.io";
+    let groups = |items: Vec<Value>| {
+        let list = json!({
+            "kind": "APIGroupDiscoveryList",
+            "apiVersion": "apidiscovery.k8s.io/v2",
+            "metadata": {},
+            "items": items,
+        });
+        Answer::Json(200, list)
+    };
+    cluster(move |_, path| {
+        if !path.starts_with("/apis") || kinds.is_empty() {
+            return groups(Vec::new());
+        }
+        let resource = |(kind, plural): &(&str, &str)| {
+            json!({
+                "resource": plural,
+                "responseKind": {"group": GROUP, "version": "v1alpha2", "kind": kind},
+                "scope": "Cluster",
+                "singularResource": kind.to_lowercase(),
+                "verbs": ["create", "delete", "list"],
+            })
+        };
+        let resources: Vec<_> = kinds.iter().map(resource).collect();
+        let versions = json!([{"version": "v1alpha2", "resources": resources, "freshness": "Current"}]);
+        groups(vec![json!({"metadata": {"name": GROUP}, "versions": versions})])
+    })
+}
+
+/// A kind that is served may be one on which nobody acts: so much only traffic shows.
+#[tokio::test]
+async fn policies_of_the_whole_cluster_are_looked_for_in_the_dialect_of_the_profile() {
+    let mut platform = crate::profile::load_lab().unwrap().platform;
+    let with = serving(&[("ClusterNetworkPolicy", "clusternetworkpolicies")]);
+    let without = serving(&[]);
+    let (shown, probe) = detect::cluster_policy(&with, &platform).await.unwrap();
+    assert_eq!(shown, None);
+    insta::assert_snapshot!(probe, @"policy.networking.k8s.io/v1alpha2 ClusterNetworkPolicy is served; whether it is acted upon, only traffic shows");
+    let (shown, probe) = detect::cluster_policy(&without, &platform).await.unwrap();
+    assert_eq!(shown, Some(false));
+    insta::assert_snapshot!(probe, @"policy.networking.k8s.io/v1alpha2 ClusterNetworkPolicy is not served");
+    if let Some(promise) = &mut platform.spec.network.cluster_policy {
+        promise.dialect = crate::profile::ClusterPolicyDialect::Calico;
+    }
+    let (shown, _) = detect::cluster_policy(&with, &platform).await.unwrap();
+    assert_eq!(shown, Some(false), "another dialect than the promised one is served");
+    platform.spec.network.cluster_policy = None;
+    assert_eq!(detect::cluster_policy(&with, &platform).await.unwrap().0, None);
+    let (shown, probe) = detect::cluster_policy(&without, &platform).await.unwrap();
+    assert_eq!(shown, Some(false));
+    insta::assert_snapshot!(probe, @"policy.networking.k8s.io/v1alpha2 ClusterNetworkPolicy is not served, policy.networking.k8s.io/v1alpha1 AdminNetworkPolicy is not served, projectcalico.org/v3 GlobalNetworkPolicy is not served");
+}

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use cucumber::{then, when};
 use kube::{
-    Api,
+    Api, ResourceExt as _,
     api::{DeleteParams, DynamicObject, PostParams},
 };
 
@@ -58,6 +58,7 @@ fn promise(world: &World) -> Result<ClusterPolicy, StepError> {
 struct Stage {
     tenant: Arc<Tenant>,
     fleet: Fleet,
+    cluster: Arc<Cluster>,
     api: Api<DynamicObject>,
     promise: ClusterPolicy,
     within: Duration,
@@ -71,6 +72,7 @@ fn stage(world: &World) -> Result<Stage, StepError> {
     Ok(Stage {
         fleet: fleet_of(world, [&tenant], &[])?,
         api: Api::all_with(cluster.client(), &kind),
+        cluster,
         within: convergence(world)?,
         seed: world.scenario().seed() & 0xffff,
         tenant,
@@ -105,62 +107,87 @@ impl Stage {
         Ok((paths::source(&self.tenant, Tier::Web)?, target))
     }
 
-    /// Puts policies in force, waits for the path to become as wanted, takes them away again whatever came of it, and
-    /// waits for the path to be as it was.
+    /// Puts a policy in force beside others that are there all along, waits for the path to become as wanted, takes the
+    /// policy away again whatever came of it, and waits for the path to be as it was.
     async fn overrule(
         &self,
         world: &World,
-        policies: &[WidePolicy],
+        beside: &[WidePolicy],
+        policy: &WidePolicy,
         port: u16,
-        wanted: &Accepted,
-        otherwise: &Accepted,
+        [wanted, otherwise]: [&Accepted; 2],
     ) -> Result<Overruled, StepError> {
-        let cluster = world.service::<Cluster>()?;
+        let all: Vec<_> = beside.iter().chain([policy]).collect();
+        let objects: Vec<_> = all.iter().map(|it| self.object(world, it)).collect::<Result<_, _>>()?;
+        let seen = self.measure(&objects, port, [wanted, otherwise]).await;
+        // Whatever came of it. What was never made, or is away by now, is gone already.
+        let mut gone = Ok(());
+        for policy in &all {
+            gone = gone.and(self.remove(&policy.name).await);
+        }
+        let seen = seen?;
+        gone.map(|()| seen)
+    }
+
+    async fn measure(
+        &self,
+        objects: &[DynamicObject],
+        port: u16,
+        [wanted, otherwise]: [&Accepted; 2],
+    ) -> Result<Overruled, StepError> {
         let (source, target) = self.path(port)?;
         let pace = Pace { deadline_ms: 250, attempts_ms: vec![0, 80, 160] };
         let until = async |accepted: &Accepted| {
             let wanted = |kind| accepted.contains(kind);
             let took = agents::until(&self.fleet, &source, &target, &pace, self.within, wanted).await;
-            (took, self.fleet.probe(source.clone(), target.clone()).await)
+            (took.ok(), self.fleet.probe(source.clone(), target.clone()).await)
         };
-        let (_, before) = until(otherwise).await;
-        let mut made = Ok(());
-        for policy in policies {
-            let object = self.object(world, policy)?;
-            let doing = format!("create the policy {} of the cluster", policy.name);
-            made = made.and(
-                self.api
-                    .create(&PostParams::default(), &object)
-                    .await
-                    .map(drop)
-                    .map_err(|error| cluster.error(doing, error)),
-            );
+        let Some((subject, beside)) = objects.split_last() else {
+            return Err(StepError::trouble("there is no policy to be made"));
+        };
+        for object in beside {
+            self.make(object).await?;
         }
-        let under = if made.is_ok() { Some(until(wanted).await) } else { None };
-        for policy in policies {
-            // What was never made is gone already.
-            let gone = self.api.delete(&policy.name, &DeleteParams::default()).await;
-            if let Err(error) = gone
-                && !matches!(&error, kube::Error::Api(status) if status.is_not_found())
-            {
-                made = made.and(Err(cluster.error(format!("delete the policy {}", policy.name), error)));
+        let (_, before) = until(otherwise).await;
+        self.make(subject).await?;
+        let (took, under) = until(wanted).await;
+        self.remove(&subject.name_any()).await?;
+        let (_, after) = until(otherwise).await;
+        Ok(Overruled { before, under, took, after })
+    }
+
+    async fn make(&self, object: &DynamicObject) -> Result<(), StepError> {
+        let made = self.api.create(&PostParams::default(), object).await;
+        let doing = format!("create the policy {} of the cluster", object.name_any());
+        Ok(made.map(drop).map_err(|error| self.cluster.error(doing, error))?)
+    }
+
+    async fn remove(&self, name: &str) -> Result<(), StepError> {
+        match self.api.delete(name, &DeleteParams::default()).await {
+            Err(kube::Error::Api(status)) if status.is_not_found() => Ok(()),
+            removed => {
+                let doing = format!("delete the policy {name} of the cluster");
+                Ok(removed.map(drop).map_err(|error| self.cluster.error(doing, error))?)
             }
         }
-        made?;
-        let Some((took, under)) = under else {
-            return Err(StepError::trouble("no policy of the cluster was made"));
-        };
-        let (_, after) = until(otherwise).await;
-        Ok(Overruled { before, under, took: took.ok(), after })
+    }
+
+    /// That an allowance of the whole cluster wins over what is closed is not promised everywhere.
+    fn allowances_win(&self) -> Result<(), StepError> {
+        if self.promise.allows_win {
+            return Ok(());
+        }
+        let message = "the profile does not promise that an allowance of the whole cluster wins";
+        Err(StepError::capability(message).hint("say so in `spec.network.clusterPolicy.allowsWin`"))
     }
 }
 
 #[when("the platform denies, for the whole cluster, a path that the tenant declares")]
 async fn deny(world: &mut World) -> StepResult {
     let stage = stage(world)?;
-    let policies = [stage.policy(EARLY, WideAction::Deny)];
+    let policy = stage.policy(EARLY, WideAction::Deny);
     let (open, closed) = (Accepted::only(VerdictKind::Open), words::closed(world)?);
-    let seen = stage.overrule(world, &policies, DECLARED, &closed, &open).await?;
+    let seen = stage.overrule(world, &[], &policy, DECLARED, [&closed, &open]).await?;
     world.slots.insert(seen);
     Ok(())
 }
@@ -168,15 +195,10 @@ async fn deny(world: &mut World) -> StepResult {
 #[when("the platform allows, for the whole cluster, a path that the tenant does not declare")]
 async fn allow(world: &mut World) -> StepResult {
     let stage = stage(world)?;
-    if !stage.promise.allows_win {
-        let message = "the profile does not promise that an allowance of the whole cluster wins";
-        return Err(StepError::capability(message)
-            .hint("say so in `spec.network.clusterPolicy.allowsWin`")
-            .into());
-    }
-    let policies = [stage.policy(EARLY, WideAction::Allow)];
+    stage.allowances_win()?;
+    let policy = stage.policy(EARLY, WideAction::Allow);
     let (open, closed) = (Accepted::only(VerdictKind::Open), words::closed(world)?);
-    let seen = stage.overrule(world, &policies, UNDECLARED, &open, &closed).await?;
+    let seen = stage.overrule(world, &[], &policy, UNDECLARED, [&open, &closed]).await?;
     world.slots.insert(seen);
     Ok(())
 }
@@ -186,25 +208,73 @@ async fn allow(world: &mut World) -> StepResult {
 )]
 async fn deny_before_allow(world: &mut World) -> StepResult {
     let stage = stage(world)?;
-    // The later one is made first, so that the order of making cannot be what decides.
-    let policies = [stage.policy(LATE, WideAction::Allow), stage.policy(EARLY, WideAction::Deny)];
+    let (late, early) = (stage.policy(LATE, WideAction::Allow), stage.policy(EARLY, WideAction::Deny));
     let (open, closed) = (Accepted::only(VerdictKind::Open), words::closed(world)?);
-    let seen = stage.overrule(world, &policies, DECLARED, &closed, &open).await?;
+    let seen = stage.overrule(world, &[late], &early, DECLARED, [&closed, &open]).await?;
     world.slots.insert(seen);
     Ok(())
+}
+
+#[when(
+    "the platform denies a path that the tenant declares for the whole cluster, and allows it with more precedence"
+)]
+async fn allow_before_deny(world: &mut World) -> StepResult {
+    let stage = stage(world)?;
+    stage.allowances_win()?;
+    let (late, early) = (stage.policy(LATE, WideAction::Deny), stage.policy(EARLY, WideAction::Allow));
+    let (open, closed) = (Accepted::only(VerdictKind::Open), words::closed(world)?);
+    let seen = stage.overrule(world, &[late], &early, DECLARED, [&open, &closed]).await?;
+    world.slots.insert(seen);
+    Ok(())
+}
+
+impl Overruled {
+    /// How long it took until the path was as wanted. A policy that is there, and on which nobody acts, is a promise
+    /// broken and not a capability missing.
+    fn in_force(&self, accepted: &Accepted) -> Result<Duration, StepError> {
+        let kind = self.under.verdict.kind();
+        if let Some(took) = self.took
+            && accepted.contains(kind)
+        {
+            return Ok(took);
+        }
+        let message = format!(
+            "expected {accepted} from {} under the policy of the cluster, saw {}",
+            self.under, self.under.verdict
+        );
+        Err(if kind == VerdictKind::ProbeError {
+            StepError::trouble(message)
+        } else {
+            StepError::requirement(message)
+        })
+    }
+
+    /// That the path was otherwise without the policy. Where it stays open though nothing opens it any more, the
+    /// platform has not closed it again.
+    fn otherwise(&self, accepted: &Accepted) -> Result<(), StepError> {
+        for (attempt, when) in [(&self.before, "before"), (&self.after, "after")] {
+            let kind = attempt.verdict.kind();
+            if accepted.contains(kind) {
+                continue;
+            }
+            let message = format!(
+                "expected {accepted} from {attempt} without the policy of the cluster, {when} it was there, saw {}",
+                attempt.verdict
+            );
+            return Err(if when == "after" && kind == VerdictKind::Open {
+                StepError::requirement(message)
+            } else {
+                StepError::no_control(message)
+            });
+        }
+        Ok(())
+    }
 }
 
 fn in_time(world: &World, accepted: &Accepted) -> Result<(), StepError> {
     let seen = world.slots.require::<Overruled>("policies of the cluster")?;
     world.record(seen.under.to_evidence(accepted, None));
-    let Some(took) = seen.took else {
-        let message = format!(
-            "expected {accepted} from {} under the policy of the cluster, saw {}",
-            seen.under, seen.under.verdict
-        );
-        let unclear = seen.under.verdict.kind() == VerdictKind::ProbeError;
-        return Err(if unclear { StepError::trouble(message) } else { StepError::requirement(message) });
-    };
+    let took = seen.in_force(accepted)?;
     let micros = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
     world.record(Evidence {
         title: "from the making of the policy until it was in force".to_owned(),
@@ -226,14 +296,8 @@ fn around(world: &World, accepted: &Accepted) -> Result<(), StepError> {
     let seen = world.slots.require::<Overruled>("policies of the cluster")?;
     for (attempt, phase) in [(&seen.before, ControlPhase::Before), (&seen.after, ControlPhase::After)] {
         world.record(attempt.to_evidence(accepted, Some(phase)));
-        if !accepted.contains(attempt.verdict.kind()) {
-            return Err(StepError::no_control(format!(
-                "expected {accepted} from {attempt} without the policy of the cluster, saw {}",
-                attempt.verdict
-            )));
-        }
     }
-    Ok(())
+    seen.otherwise(accepted)
 }
 
 #[then("it was OPEN without it just before and just after")]
@@ -250,15 +314,17 @@ async fn closed_without(world: &mut World, words: String) -> StepResult {
 #[when("the administrator of the tenant tries to make a policy of the whole cluster, and to remove one")]
 async fn try_to_write(world: &mut World) -> StepResult {
     let stage = stage(world)?;
-    let cluster = world.service::<Cluster>()?;
     let kind = wide_policy_kind(stage.promise.dialect);
     let policy = stage.policy(EARLY, WideAction::Allow);
     let object = stage.object(world, &policy)?;
-    let platform =
-        Actor { name: "the platform".to_owned(), user: None, groups: Vec::new(), client: cluster.raw() };
+    let platform = Actor {
+        name: "the platform".to_owned(),
+        user: None,
+        groups: Vec::new(),
+        client: stage.cluster.raw(),
+    };
     // One that is there, so that its removal is refused for nothing else than the right to it.
-    let made = stage.api.create(&PostParams::default(), &object).await;
-    made.map_err(|error| cluster.error(format!("create the policy {} of the cluster", policy.name), error))?;
+    stage.make(&object).await?;
     let mut other = object.clone();
     other.metadata.name = Some(format!("{}-other", policy.name));
     let tried = async |actor: &Actor| {
@@ -271,8 +337,7 @@ async fn try_to_write(world: &mut World) -> StepResult {
     let before = tried(&platform).await;
     let attempts = tried(stage.tenant.admin()).await;
     let after = tried(&platform).await;
-    let gone = stage.api.delete(&policy.name, &DeleteParams::default()).await;
-    gone.map(drop).map_err(|error| cluster.error(format!("delete the policy {}", policy.name), error))?;
+    stage.remove(&policy.name).await?;
     let sandwiches = before
         .into_iter()
         .zip(attempts)
@@ -286,4 +351,55 @@ async fn try_to_write(world: &mut World) -> StepResult {
 #[then("the platform could do so just before and just after")]
 async fn platform_could(world: &mut World) -> StepResult {
     Ok(denials::each_was_open(world)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{engine::ReasonKind, probe::Verdict};
+
+    async fn tried(verdict: Verdict) -> Attempt {
+        Attempt::make("charlie/web", "charlie/api tcp 8080 by pod address", async { verdict }).await
+    }
+
+    async fn seen(verdicts: [Verdict; 3], took: Option<u64>) -> Overruled {
+        let [before, under, after] = verdicts;
+        let took = took.map(Duration::from_millis);
+        Overruled { before: tried(before).await, under: tried(under).await, took, after: tried(after).await }
+    }
+
+    fn kind<T: std::fmt::Debug>(result: Result<T, StepError>) -> ReasonKind {
+        result.unwrap_err().reason().kind
+    }
+
+    #[tokio::test]
+    async fn a_policy_on_which_nobody_acts_is_a_promise_broken() {
+        let (open, closed) = (Accepted::only(VerdictKind::Open), Accepted::closed());
+        let acted = seen([Verdict::Open, Verdict::Dropped, Verdict::Open], Some(40)).await;
+        assert_eq!(acted.in_force(&closed).unwrap(), Duration::from_millis(40));
+        acted.otherwise(&open).unwrap();
+        let stored = seen([Verdict::Open, Verdict::Open, Verdict::Open], None).await;
+        insta::assert_snapshot!(
+            stored.in_force(&closed).unwrap_err().reason().message,
+            @"expected DROPPED or REJECTED from charlie/web -> charlie/api tcp 8080 by pod address under the policy of the cluster, saw OPEN"
+        );
+        assert_eq!(kind(stored.in_force(&closed)), ReasonKind::Requirement);
+        let wavering = seen([Verdict::Open, Verdict::Open, Verdict::Open], Some(40)).await;
+        assert_eq!(kind(wavering.in_force(&closed)), ReasonKind::Requirement);
+        let unclear = seen([Verdict::Open, Verdict::probe_error("cut off"), Verdict::Open], None).await;
+        assert_eq!(kind(unclear.in_force(&closed)), ReasonKind::Trouble);
+    }
+
+    #[tokio::test]
+    async fn what_a_path_was_without_the_policy_is_its_control() {
+        let (open, closed) = (Accepted::only(VerdictKind::Open), Accepted::closed());
+        let shut = seen([Verdict::Dropped, Verdict::Dropped, Verdict::Open], Some(40)).await;
+        assert_eq!(kind(shut.otherwise(&open)), ReasonKind::NoControl);
+        let still_shut = seen([Verdict::Open, Verdict::Dropped, Verdict::Dropped], Some(40)).await;
+        assert_eq!(kind(still_shut.otherwise(&open)), ReasonKind::NoControl);
+        let never_shut = seen([Verdict::Open, Verdict::Open, Verdict::Dropped], Some(40)).await;
+        assert_eq!(kind(never_shut.otherwise(&closed)), ReasonKind::NoControl);
+        let left_open = seen([Verdict::Dropped, Verdict::Open, Verdict::Open], Some(40)).await;
+        assert_eq!(kind(left_open.otherwise(&closed)), ReasonKind::Requirement);
+    }
 }
