@@ -7,8 +7,8 @@ use k8s_openapi::api::core::v1::Node;
 use kube::{Api, ResourceExt as _, api::ListParams};
 
 use super::{
-    network::{Measured, convergence, fleet_of},
-    support::{denials::Tried, paths, tenants},
+    network::{between_controls, fleet_of},
+    support::{paths, tenants},
 };
 use crate::{
     bdd::{StepError, StepResult, World},
@@ -116,11 +116,7 @@ async fn try_by_ipv6(world: &mut World) -> StepResult {
     let vouches = "a path is vouched for by that of the same tiers, on the same nodes, in the same direction between the \
                    control tenants, by the same family of addresses";
     let (tried, twins) = (all(&subjects)?, all(&controls)?);
-    let (result, sandwiches) =
-        paths::between_controls(world, &fleet, tried, twins, convergence(world)?, key, vouches).await?;
-    world.slots.insert(Measured(result));
-    world.slots.insert(Tried::of(sandwiches));
-    Ok(())
+    Ok(between_controls(world, &fleet, tried, twins, key, vouches).await?)
 }
 
 #[cfg(test)]

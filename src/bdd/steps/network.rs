@@ -54,6 +54,22 @@ pub(super) fn convergence(world: &World) -> Result<std::time::Duration, StepErro
     Ok(world.service::<LoadedPlatform>()?.platform.spec.deadlines.policy_convergence.get())
 }
 
+/// Tries paths between their controls, as [`paths::between_controls`] does, and keeps what came of it for the Then steps.
+pub(super) async fn between_controls(
+    world: &mut World,
+    fleet: &Fleet,
+    tried: MatrixPlan,
+    twins: MatrixPlan,
+    key: impl Fn(&Source, &Target) -> String + Copy,
+    vouches: &str,
+) -> Result<(), StepError> {
+    let (result, sandwiches) =
+        paths::between_controls(world, fleet, tried, twins, convergence(world)?, key, vouches).await?;
+    world.slots.insert(Measured(result));
+    world.slots.insert(Tried::of(sandwiches));
+    Ok(())
+}
+
 pub(super) fn fleet_of<'a>(
     world: &World,
     tenants: impl IntoIterator<Item = &'a Arc<Tenant>>,
@@ -102,11 +118,7 @@ async fn try_the_other(world: &mut World) -> StepResult {
         one.name(),
         other.name()
     );
-    let (result, sandwiches) =
-        paths::between_controls(world, &fleet, tried, twins, convergence(world)?, key, &vouches).await?;
-    world.slots.insert(Measured(result));
-    world.slots.insert(Tried::of(sandwiches));
-    Ok(())
+    Ok(between_controls(world, &fleet, tried, twins, key, &vouches).await?)
 }
 
 /// Of two guards in a row one hides that the other is missing: so each end of a path is a control tenant once.
@@ -129,12 +141,7 @@ async fn try_the_unguarded(world: &mut World) -> StepResult {
         plan.keep(|source, target| ends(source, target) == (true, true) && !same_tenant(source, target));
     let vouches = "a path to or from a control tenant is vouched for by those of the same tiers, on the same nodes, between \
                    the control tenants: one control for the same path of every tenant in both directions";
-    let (result, sandwiches) =
-        paths::between_controls(world, &fleet, tried, twins, convergence(world)?, paths::by_tiers, vouches)
-            .await?;
-    world.slots.insert(Measured(result));
-    world.slots.insert(Tried::of(sandwiches));
-    Ok(())
+    Ok(between_controls(world, &fleet, tried, twins, paths::by_tiers, vouches).await?)
 }
 
 #[then(regex = r"^between tenants every path is ([A-Z_]+(?: or [A-Z_]+)*)$")]
@@ -220,12 +227,7 @@ async fn try_undeclared(world: &mut World) -> StepResult {
          of address, port and protocol: one control for the same path of every tenant",
         control.name()
     );
-    let (result, sandwiches) =
-        paths::between_controls(world, &fleet, tried, twins, convergence(world)?, paths::by_tiers, &vouches)
-            .await?;
-    world.slots.insert(Measured(result));
-    world.slots.insert(Tried::of(sandwiches));
-    Ok(())
+    Ok(between_controls(world, &fleet, tried, twins, paths::by_tiers, &vouches).await?)
 }
 
 /// Where the pods that a scenario starts for itself listen.
@@ -255,7 +257,7 @@ async fn try_fresh(world: &mut World) -> StepResult {
     let twins = MatrixPlan::all_pairs(vec![caller], twin);
     let vouches = "each attempt at the fresh pod is vouched for by that of the same caller at the same port of a pod of \
                    the control tenant; that the fresh pod itself listens, before and after, by what it hears of itself";
-    keep(world, &fleet, tried, twins, vouches).await?;
+    between_controls(world, &fleet, tried, twins, paths::by_port, vouches).await?;
     Ok(listens(world, &fleet, &stray, ControlPhase::After).await?)
 }
 
@@ -284,7 +286,7 @@ async fn fresh_tries(world: &mut World) -> StepResult {
     let tried = MatrixPlan::all_pairs(vec![stray.source()], target.clone());
     let twins = MatrixPlan::all_pairs(vec![caller], target);
     let vouches = "each attempt of the fresh pod is vouched for by that of a pod of the control tenant at the same target";
-    Ok(keep(world, &fleet, tried, twins, vouches).await?)
+    Ok(between_controls(world, &fleet, tried, twins, paths::by_port, vouches).await?)
 }
 
 fn targets_of(tenant: &Tenant, tier: Tier) -> Result<Vec<Target>, StepError> {
@@ -292,21 +294,6 @@ fn targets_of(tenant: &Tenant, tier: Tier) -> Result<Vec<Target>, StepError> {
     let mut targets = paths::targets(tenant, &[AddressKind::PodAddress])?;
     targets.retain(|target| target.place == place && target.port == FRESH_PORT);
     Ok(targets)
-}
-
-async fn keep(
-    world: &mut World,
-    fleet: &Fleet,
-    tried: MatrixPlan,
-    twins: MatrixPlan,
-    vouches: &str,
-) -> Result<(), StepError> {
-    let (result, sandwiches) =
-        paths::between_controls(world, fleet, tried, twins, convergence(world)?, paths::by_port, vouches)
-            .await?;
-    world.slots.insert(Measured(result));
-    world.slots.insert(Tried::of(sandwiches));
-    Ok(())
 }
 
 #[then("the same was OPEN towards a pod of the control tenant just before and just after")]

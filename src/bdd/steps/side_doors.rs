@@ -14,11 +14,10 @@ use kube::{
 use serde_json::{Value, json};
 
 use super::{
-    network::{Measured, convergence, fleet_of},
+    network::{Measured, between_controls, fleet_of},
     support::{
         agents::{self, Stray},
         api::typed,
-        denials::Tried,
         paths, tenants,
     },
 };
@@ -101,16 +100,8 @@ async fn try_by_node(world: &mut World) -> StepResult {
     let vouches = "a path is vouched for by that of the same tiers in the same direction between the control tenants, \
                    which run on the same nodes";
     let tried = everybody(&subjects)?;
-    let (result, sandwiches) = paths::between_controls(
-        world,
-        &fleet,
-        tried,
-        everybody(&controls)?,
-        convergence(world)?,
-        key,
-        vouches,
-    )
-    .await?;
+    between_controls(world, &fleet, tried, everybody(&controls)?, key, vouches).await?;
+    let result = &world.slots.require::<Measured>("a matrix")?.0;
     let same = result.iter().filter(|entry| together(entry.source, entry.target)).count();
     let mut lines: Vec<_> = nodes.iter().map(|(place, node)| format!("{place} runs on {node}")).collect();
     lines.push(format!("{same} attempts on one node, {} across nodes", result.probes() - same));
@@ -122,8 +113,6 @@ async fn try_by_node(world: &mut World) -> StepResult {
         )
         .into());
     }
-    world.slots.insert(Measured(result));
-    world.slots.insert(Tried::of(sandwiches));
     Ok(())
 }
 
@@ -298,12 +287,7 @@ async fn try_both_ways(world: &mut World) -> StepResult {
     }
     let vouches = "out of a tenant: a path is vouched for by that of the same tier of the control tenant to the same pod; \
                    into one: by that of the same pod of the platform to the same tier of the control tenant";
-    let (result, sandwiches) =
-        paths::between_controls(world, &fleet, tried, twins, convergence(world)?, paths::by_tiers, vouches)
-            .await?;
-    world.slots.insert(Measured(result));
-    world.slots.insert(Tried::of(sandwiches));
-    Ok(())
+    Ok(between_controls(world, &fleet, tried, twins, paths::by_tiers, vouches).await?)
 }
 
 #[when(r#""alpha" tries these pods"#)]
@@ -315,12 +299,7 @@ async fn try_node_ports_of_pods(world: &mut World) -> StepResult {
     where_they_are(world, &doors);
     let (tried, twins) = (outwards(&alpha, &doors)?, outwards(&control, &doors)?);
     let vouches = "a path is vouched for by that of the same tier of the control tenant, on the same node, to the same pod";
-    let (result, sandwiches) =
-        paths::between_controls(world, &fleet, tried, twins, convergence(world)?, paths::by_tiers, vouches)
-            .await?;
-    world.slots.insert(Measured(result));
-    world.slots.insert(Tried::of(sandwiches));
-    Ok(())
+    Ok(between_controls(world, &fleet, tried, twins, paths::by_tiers, vouches).await?)
 }
 
 fn service(name: &str, selector: Option<Value>) -> Value {
@@ -443,10 +422,5 @@ async fn try_node_ports(world: &mut World) -> StepResult {
     };
     let vouches = "a way is vouched for by that of the same tier of a control tenant, by the same node, to the pod of the \
                    other control tenant";
-    let (result, sandwiches) =
-        paths::between_controls(world, &fleet, both(into, out), twins, convergence(world)?, key, vouches)
-            .await?;
-    world.slots.insert(Measured(result));
-    world.slots.insert(Tried::of(sandwiches));
-    Ok(())
+    Ok(between_controls(world, &fleet, both(into, out), twins, key, vouches).await?)
 }
