@@ -2,7 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::super::{Flow, NamedPort, Oracle, Protocol, Scene, SceneNamespace, ScenePod};
+use super::{
+    super::{Flow, Oracle, Protocol, Scene, SceneNamespace, ScenePod},
+    serving,
+};
 use crate::fuzz::recorded::{Recorded, RecordedStep};
 
 /// Cases whose answers differ, each with who is right and by which words of the API. There is none.
@@ -10,17 +13,7 @@ const DIFFERENT: [(&str, &str); 0] = [];
 
 fn scene(recorded: &Recorded, step: &RecordedStep) -> Scene {
     let state = &recorded.states[step.state];
-    let ports: Vec<NamedPort> = recorded
-        .ports
-        .iter()
-        .flat_map(|number| {
-            [Protocol::Tcp, Protocol::Udp, Protocol::Sctp].map(|protocol| NamedPort {
-                name: format!("serve-{number}-{}", protocol.word().to_lowercase()),
-                protocol,
-                number: *number,
-            })
-        })
-        .collect();
+    let ports = serving(&recorded.ports);
     let pod = |place: &str, labels: &BTreeMap<String, String>, address| {
         let (namespace, name) = place.split_once('/').unwrap();
         ScenePod {

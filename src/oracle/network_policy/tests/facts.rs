@@ -8,7 +8,10 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 
-use super::super::{Flow, NamedPort, Oracle, Protocol, Scene, SceneNamespace, ScenePod};
+use super::{
+    super::{Flow, NamedPort, Oracle, Protocol, Scene, SceneNamespace, ScenePod},
+    serving,
+};
 use Protocol::{Sctp, Tcp, Udp};
 
 const NAMESPACES: [&str; 3] = ["x", "y", "z"];
@@ -50,16 +53,7 @@ pub(super) fn scene(policies: &[&str]) -> Scene {
             name: pod.to_owned(),
             labels: map(&[("pod", pod)]),
             addresses: vec![address(namespace, pod)],
-            ports: [80_u16, 81]
-                .into_iter()
-                .flat_map(|number| {
-                    [Tcp, Udp, Sctp].map(|protocol| NamedPort {
-                        name: format!("serve-{number}-{}", protocol.word().to_lowercase()),
-                        protocol,
-                        number,
-                    })
-                })
-                .collect(),
+            ports: serving(&[80, 81]),
             host_network: false,
         })
     });
