@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use backon::ExponentialBuilder;
-use futures::{Stream, StreamExt as _};
+use futures::StreamExt as _;
+use futures::stream::BoxStream;
 use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim};
 use k8s_openapi::api::storage::v1::StorageClass;
 use kube::api::{DeleteParams, PostParams};
@@ -106,21 +107,7 @@ pub async fn run(options: VolumesOptions) -> Result<(), VolumesError> {
 }
 
 /// What is known of a kind, kept up to date, and a tick for each change of it.
-fn watched<K>(client: &Client) -> (Store<K>, futures::stream::BoxStream<'static, ()>)
-where
-    K: kube::Resource<DynamicType = ()>
-        + Clone
-        + std::fmt::Debug
-        + serde::de::DeserializeOwned
-        + Send
-        + Sync
-        + 'static,
-{
-    let (store, writer) = reflector::store();
-    (store, changes(Api::all(client.clone()), writer).boxed())
-}
-
-fn changes<K>(api: Api<K>, writer: reflector::store::Writer<K>) -> impl Stream<Item = ()> + Send
+fn watched<K>(client: &Client) -> (Store<K>, BoxStream<'static, ()>)
 where
     K: kube::Resource<DynamicType = ()>
         + Clone
@@ -132,11 +119,12 @@ where
 {
     let delays = ExponentialBuilder::new().with_min_delay(RECONNECT.0).with_max_delay(RECONNECT.1);
     let backoff = watcher::ExponentialBackoff::from(delays.with_jitter().without_max_times());
-    reflector::reflector(writer, watcher(api, watcher::Config::default()).backoff(backoff)).filter_map(
-        |event| async {
-            event.inspect_err(|error| warn!(%error, "watch interrupted, reconnecting")).ok().map(drop)
-        },
-    )
+    let events = watcher(Api::<K>::all(client.clone()), watcher::Config::default()).backoff(backoff);
+    let (store, writer) = reflector::store();
+    let changes = reflector::reflector(writer, events).filter_map(|event| async {
+        event.inspect_err(|error| warn!(%error, "watch interrupted, reconnecting")).ok().map(drop)
+    });
+    (store, changes.boxed())
 }
 
 fn state<K>(store: &Store<K>) -> Vec<K>
