@@ -5,7 +5,9 @@
 #![cfg_attr(not(test), warn(clippy::panic))]
 
 mod holding;
+mod observed;
 pub mod protocol;
+mod watching;
 
 #[cfg(feature = "runtime")]
 pub mod client;

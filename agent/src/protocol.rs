@@ -16,6 +16,8 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 pub use crate::holding::{Hail, Hailed, Held, Hold, HoldEnd};
+pub use crate::observed::{Arrival, Clocks, Found, HalfOpen};
+pub use crate::watching::{Change, Pace, Watch, Watched};
 
 /// The version that both ends must share.
 pub const PROTOCOL: u32 = 2;
@@ -198,25 +200,6 @@ pub struct Probe {
     pub question: Option<String>,
 }
 
-/// How long to try, and how often within that time.
-///
-/// A lost packet must not look like a closed path. Linux repeats a SYN only after a second, so the agent does not wait
-/// for it: it dials afresh at each offset of `attempts_ms` while the earlier dials go on, and any echo counts. UDP
-/// datagrams are re-sent at the same offsets.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Pace {
-    /// Silence for this long is DROPPED.
-    pub deadline_ms: u32,
-    /// When to try, in milliseconds from the start of the probe.
-    pub attempts_ms: Vec<u32>,
-}
-
-impl Default for Pace {
-    fn default() -> Self {
-        Self { deadline_ms: 1_000, attempts_ms: vec![0, 300, 600] }
-    }
-}
-
 /// What the harness asks of an agent.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "ask", rename_all = "lowercase")]
@@ -320,21 +303,6 @@ impl<'de> Deserialize<'de> for Round {
         }
         u64::from_str_radix(&text, 16).map(Self).map_err(serde::de::Error::custom)
     }
-}
-
-/// How to watch.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Watch {
-    /// A sample is due every so many milliseconds, whether or not the earlier ones have ended (open loop).
-    pub every_ms: u32,
-    /// Silence for this long makes a sample DROPPED.
-    pub give_up_ms: u32,
-    /// The watch of a probe ends when it has settled on one of these; never, if empty.
-    pub until: Vec<SeenKind>,
-    /// So many samples in a row settle it.
-    pub stable: u32,
-    /// The watch ends after so many milliseconds in any case.
-    pub deadline_ms: u32,
 }
 
 /// What the client of a probe saw.
@@ -472,93 +440,6 @@ pub struct Outcome {
     /// The address that was tried last, where the host was a name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub address: Option<IpAddr>,
-}
-
-/// A change in what a watched probe saw.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Change {
-    /// What it saw from then on.
-    pub to: SeenKind,
-    /// The scheduled time of the first sample that saw it, in microseconds from the start of the watch.
-    pub at_us: u64,
-    /// The samples in a row that saw it.
-    pub samples: u32,
-}
-
-/// What came of the watch of one probe.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Watched {
-    /// The probe's index.
-    pub index: u32,
-    /// Whether it settled on an awaited verdict before the deadline.
-    pub settled: bool,
-    /// What it saw, run by run, in the order of the schedule. Bounded: see `dropped_changes`.
-    pub changes: Vec<Change>,
-    /// Changes that were not kept.
-    #[serde(default)]
-    pub dropped_changes: u32,
-    /// Samples that were due.
-    pub due: u32,
-    /// Samples that could not be started in time.
-    pub missed: u32,
-    /// The agent's clock at the start of the watch.
-    pub started: Clocks,
-    /// The last sample in full.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub last: Option<Seen>,
-}
-
-/// One nonce that arrived at a server.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Arrival {
-    /// The second half of the nonce.
-    pub index: u32,
-    /// How often it arrived.
-    pub times: u32,
-    /// The port that it arrived at first.
-    pub port: u16,
-    /// Where it came from.
-    pub peer: SocketAddr,
-    /// When it first arrived, on the clock of [`Clocks::monotonic_us`].
-    pub first_us: u64,
-    /// When it last arrived, on the same clock.
-    #[serde(default)]
-    pub last_us: u64,
-}
-
-/// A connection whose handshake is not complete: its SYN arrived, the answer got lost.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct HalfOpen {
-    /// The server's port.
-    pub port: u16,
-    /// Where the SYN came from.
-    pub peer: SocketAddr,
-}
-
-/// What a search came to.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Found {
-    /// Files and links, whatever they hold.
-    pub files: u32,
-    /// Bytes that were looked at.
-    pub bytes: u64,
-    /// The first files, by path.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub names: Vec<String>,
-    /// The first of those that hold the text.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub holding: Vec<String>,
-    /// Whether everything was looked at: if not, absence proves nothing.
-    pub complete: bool,
-}
-
-/// Two clocks, read at once.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, Default)]
-pub struct Clocks {
-    /// Microseconds on the machine's monotonic clock.
-    pub monotonic_us: u64,
-    /// Microseconds since 1970.
-    pub wall_us: u64,
 }
 
 /// What an agent says.
