@@ -6,6 +6,7 @@
 
 mod holding;
 mod observed;
+mod pressure;
 pub mod protocol;
 mod watching;
 

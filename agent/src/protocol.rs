@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 
 pub use crate::holding::{Hail, Hailed, Held, Hold, HoldEnd};
 pub use crate::observed::{Arrival, Clocks, Found, HalfOpen};
+pub use crate::pressure::{Load, Loaded, Pulse, Pulsed};
 pub use crate::watching::{Change, Pace, Watch, Watched};
 
 /// The version that both ends must share.
@@ -259,6 +260,26 @@ pub enum Request {
     Ping {
         /// Names this request in its reply.
         id: u32,
+    },
+    /// Repeat each probe at a fixed rate and say how long each sample took. [`Reply::Pulsed`] for each probe, then
+    /// [`Reply::Done`].
+    Pulse {
+        /// Names this request in its replies.
+        id: u32,
+        /// The first half of every nonce.
+        round: Round,
+        /// What to repeat.
+        probes: Vec<Probe>,
+        /// How often, and for how long.
+        pulse: Pulse,
+    },
+    /// Use as much of the processor as there is to be had: [`Reply::Loading`] once all of it runs,
+    /// [`Reply::Loaded`] when its time is up or it is cancelled, then [`Reply::Done`].
+    Load {
+        /// Names this request in its replies.
+        id: u32,
+        /// How much, and for how long.
+        load: Load,
     },
     /// Write a file into a volume of this pod. [`Reply::Done`] once it is on disk.
     Write {
@@ -517,6 +538,27 @@ pub enum Reply {
         id: u32,
         /// Read when the request arrived.
         clocks: Clocks,
+    },
+    /// The pulse of one probe is over.
+    Pulsed {
+        /// The request.
+        id: u32,
+        /// What came of it.
+        #[serde(flatten)]
+        pulsed: Pulsed,
+    },
+    /// The load is on.
+    Loading {
+        /// The request.
+        id: u32,
+    },
+    /// The load is off again.
+    Loaded {
+        /// The request.
+        id: u32,
+        /// What it came to.
+        #[serde(flatten)]
+        loaded: Loaded,
     },
     /// What a search came to.
     Found {

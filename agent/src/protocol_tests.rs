@@ -93,6 +93,17 @@ fn reply() -> impl Strategy<Value = Reply> {
         }),
         (prop::option::of(any::<u32>()), "\\PC{0,20}").prop_map(|(id, why)| Reply::Error { id, why }),
         any::<u32>().prop_map(|id| Reply::Holding { id }),
+        any::<u32>().prop_map(|id| Reply::Loading { id }),
+        (any::<u32>(), any::<u64>()).prop_map(|(id, processor_us)| Reply::Loaded {
+            id,
+            loaded: Loaded { threads: 2, processor_us, wall_us: 7 },
+        }),
+        (any::<u32>(), prop::collection::vec(any::<u32>(), 0..4), any::<u32>()).prop_map(
+            |(id, took_us, unanswered)| Reply::Pulsed {
+                id,
+                pulsed: Pulsed { index: 3, took_us, unanswered, trouble: None },
+            }
+        ),
         (any::<u32>(), seen(), any::<u64>()).prop_map(|(id, seen, last_echo_us)| Reply::Held {
             id,
             held: Held {
@@ -145,6 +156,7 @@ fn request() -> impl Strategy<Value = Request> {
         });
     (any::<u32>(), any::<u64>(), prop::collection::vec(probe, 0..5)).prop_flat_map(|(id, round, probes)| {
         let round = Round(round);
+        let more = probes.clone();
         prop_oneof![
             Just(Request::Plan { id, round, pace: Pace::default(), probes: probes.clone() }),
             Just(Request::Watch {
@@ -159,6 +171,13 @@ fn request() -> impl Strategy<Value = Request> {
                     deadline_ms: 1_000
                 },
             }),
+            Just(Request::Pulse {
+                id,
+                round,
+                probes: more,
+                pulse: Pulse { every_ms: 5, give_up_ms: 1_000, for_ms: 600 },
+            }),
+            Just(Request::Load { id, load: Load { threads: 2, for_ms: 1_000 } }),
             Just(Request::Arrivals { id, round, within_ms: 1_500 }),
             Just(Request::Ping { id }),
             Just(Request::Hails { id }),

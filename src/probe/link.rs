@@ -209,7 +209,12 @@ impl Conversation {
             Ok(Some(reply)) => {
                 self.done |= !matches!(
                     reply,
-                    Reply::Result { .. } | Reply::Watched { .. } | Reply::Holding { .. } | Reply::Held { .. }
+                    Reply::Result { .. }
+                        | Reply::Watched { .. }
+                        | Reply::Holding { .. }
+                        | Reply::Held { .. }
+                        | Reply::Pulsed { .. }
+                        | Reply::Loading { .. }
                 );
                 Ok(reply)
             }
@@ -287,6 +292,9 @@ const fn subject(reply: &Reply) -> Option<u32> {
         | Reply::Done { id, .. }
         | Reply::Arrivals { id, .. }
         | Reply::Found { id, .. }
+        | Reply::Pulsed { id, .. }
+        | Reply::Loading { id }
+        | Reply::Loaded { id, .. }
         | Reply::Pong { id, .. } => Some(*id),
         Reply::Error { id, .. } => *id,
     }

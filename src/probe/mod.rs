@@ -15,6 +15,7 @@ mod judge;
 mod link;
 mod matrix;
 mod pod;
+mod pulse;
 mod shared;
 mod show;
 mod stream;
@@ -33,6 +34,7 @@ pub use matrix::{
     AddressKind, Cell, Entry, MatrixPlan, MatrixResult, OtherEnd, Source, Target, transport_word,
 };
 pub use pod::{AGENT_CONTAINER, AgentPod};
+pub use pulse::{Loading, PulsedPath};
 pub use shared::SharedFleet;
 pub use stream::AgentStream;
 pub use verdict::{Accepted, AcceptedError, Admitter, Forbidder, UnknownVerdict, Verdict, VerdictKind};

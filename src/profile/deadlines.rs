@@ -64,6 +64,9 @@ pub struct Bounds {
     /// 99th percentile of removing one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub offboarding_p99: Option<Timespan>,
+    /// 99th percentile of a bystander's probes while another tenant uses all of its quota.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bystander_p99: Option<Timespan>,
     /// 99th percentile from a policy's creation to its being enforced.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub policy_enforced_p99: Option<Timespan>,

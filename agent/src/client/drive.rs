@@ -12,9 +12,9 @@ use tokio::time::{Duration, Instant};
 
 use super::names::Names;
 use super::plan::{self, Pacing};
-use super::{files, hold, lines, watch};
+use super::{files, hold, lines, load, pulse, watch};
 use crate::clock;
-use crate::protocol::{Hold, Identity, PROTOCOL, Pace, Probe, Reply, Request, Round, Watch};
+use crate::protocol::{Hold, Identity, Load, PROTOCOL, Pace, Probe, Pulse, Reply, Request, Round, Watch};
 use crate::server;
 
 /// Descriptors that are kept back for everything but probes.
@@ -124,6 +124,12 @@ impl Driver {
             Request::Plan { id, round, pace, probes } => {
                 self.run(id, |driver, cancelled| driver.plan(id, round, pace, probes, cancelled));
             }
+            Request::Pulse { id, round, probes, pulse } => {
+                self.run(id, |driver, cancelled| driver.pulse(id, round, probes, pulse, cancelled));
+            }
+            Request::Load { id, load } => {
+                self.run(id, |driver, cancelled| driver.load(id, load, cancelled));
+            }
             Request::Watch { id, round, probes, watch } => {
                 self.run(id, |driver, cancelled| driver.watch(id, round, probes, watch, cancelled));
             }
@@ -219,6 +225,32 @@ impl Driver {
         let begun = || self.say(Reply::Holding { id });
         let held = hold::run(&probe, round.0, &hold, &names, cancelled, begun).await;
         self.say(Reply::Held { id, held });
+    }
+
+    async fn pulse(
+        self: Rc<Self>,
+        id: u32,
+        round: Round,
+        probes: Vec<Probe>,
+        pulse: Pulse,
+        cancelled: signal::Receiver<bool>,
+    ) {
+        let names = self.names(pulse.give_up_ms);
+        let mut tasks = JoinSet::new();
+        for probe in probes {
+            let (driver, names, cancelled) = (Rc::clone(&self), Rc::clone(&names), cancelled.clone());
+            tasks.spawn_local(async move {
+                let pulsed =
+                    pulse::run(Rc::new(probe), round.0, &pulse, &names, &driver.descriptors, cancelled).await;
+                driver.say(Reply::Pulsed { id, pulsed });
+            });
+        }
+        while tasks.join_next().await.is_some() {}
+    }
+
+    async fn load(self: Rc<Self>, id: u32, load: Load, cancelled: signal::Receiver<bool>) {
+        let loaded = load::run(load, || self.say(Reply::Loading { id }), cancelled).await;
+        self.say(Reply::Loaded { id, loaded });
     }
 
     fn names(&self, patience_ms: u32) -> Rc<Names> {

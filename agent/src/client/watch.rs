@@ -149,12 +149,12 @@ pub(super) async fn run(
 
 /// What each sample does.
 #[derive(Clone, Copy, Debug)]
-enum Way {
+pub(super) enum Way {
     Address(IpAddr),
     Resolver,
 }
 
-async fn once(sample: &Sample, way: Way, names: &Names, until: Instant) -> Seen {
+pub(super) async fn once(sample: &Sample, way: Way, names: &Names, until: Instant) -> Seen {
     let seen = match (way, sample.probe.transport) {
         (Way::Resolver, _) => {
             let found = timeout_at(until, names.ask(&sample.probe.host, Some(sample.probe.transport))).await;

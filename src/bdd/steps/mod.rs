@@ -15,6 +15,7 @@ mod insides;
 mod key_rotation;
 mod labels;
 mod names;
+mod neighbours;
 mod network;
 mod newcomers;
 mod offboarding;

@@ -10,6 +10,7 @@ pub mod pods;
 pub mod pointers;
 pub mod policies;
 pub mod reaches;
+pub mod room;
 pub mod takeover;
 pub mod tenants;
 pub mod verbs;
