@@ -16,6 +16,7 @@ Feature: Groups decide rights
       | administrator |
       | viewer        |
 
+  @slow
   Scenario: Who is in no group has no rights
     When a user who logs in without any group is asked about every verb on every resource that the cluster serves, in the namespaces of "alpha" and "bravo" and on the cluster
     Then it has only what every user has, and that it has

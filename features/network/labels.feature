@@ -12,6 +12,7 @@ Feature: A label moves a pod from one policy to another
     Then it no longer reaches the api within the promised time
     And the api was OPEN for the web tier just before and just after
 
+  @slow
   Scenario: A pod that becomes an api may be called by the web server, until it no longer is one
     Given a fresh pod without labels in "charlie"
     When the pod is given the label of the api tier
