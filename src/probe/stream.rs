@@ -14,7 +14,7 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::Api;
 use kube::api::AttachParams;
 use plimsoll_agent::protocol::{Identity, Request};
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite, DuplexStream};
 use tokio::sync::Mutex;
 use tokio::time::timeout;
 
@@ -82,6 +82,24 @@ impl Opener for Exec {
     }
 }
 
+/// Opens them to a stand-in within this process.
+struct Within<F>(F);
+
+impl<F: Fn(DuplexStream) + Send + Sync> Opener for Within<F> {
+    fn open(&self) -> BoxFuture<'_, Result<Duplex, String>> {
+        let (ours, theirs) = tokio::io::duplex(BUFFER);
+        (self.0)(theirs);
+        let (reader, writer) = tokio::io::split(ours);
+        let duplex = Duplex {
+            reader: Box::new(reader),
+            writer: Box::new(writer),
+            epilogue: async { None }.boxed(),
+            keep: Box::new(()),
+        };
+        async { Ok(duplex) }.boxed()
+    }
+}
+
 /// The held stream to one agent. It is opened at the first need, and again once if it has broken.
 pub struct AgentStream {
     name: String,
@@ -100,6 +118,12 @@ impl AgentStream {
     pub fn new(client: kube::Client, namespace: &str, pod: &str) -> Self {
         let exec = Exec { pods: Api::namespaced(client, namespace), pod: pod.to_owned() };
         Self::with(format!("{namespace}/{pod}"), Box::new(exec))
+    }
+
+    /// A stand-in for an agent: `talk` is given its end of each stream, and has to answer there in a task of its own. What
+    /// it says proves nothing about a cluster: it is for measuring what the harness itself costs.
+    pub fn stand_in(name: String, talk: impl Fn(DuplexStream) + Send + Sync + 'static) -> Self {
+        Self::with(name, Box::new(Within(talk)))
     }
 
     pub(super) fn with(name: String, opener: Box<dyn Opener>) -> Self {
