@@ -65,6 +65,7 @@ async fn main() -> Result<()> {
     let client = cluster.client();
     let measured = async {
         make_nodes(&client).await?;
+        nodes_are_ready(&client).await?;
         grow(&client, &pool, tenants, step).await
     };
     let measured = measured.await;
@@ -262,6 +263,22 @@ async fn make_nodes(client: &Client) -> Result<()> {
             }),
         };
         nodes.create(&PostParams::default(), &node).await?;
+    }
+    Ok(())
+}
+
+/// Waits until kwok says that they are Ready: if it does not run, that is said now.
+async fn nodes_are_ready(client: &Client) -> Result<()> {
+    let nodes: Api<Node> = Api::all(client.clone());
+    for index in 0..NODES {
+        let ready = |node: Option<&Node>| {
+            let conditions = node.and_then(|node| node.status.as_ref()?.conditions.as_ref());
+            conditions.is_some_and(|all| all.iter().any(|it| it.type_ == "Ready" && it.status == "True"))
+        };
+        let name = format!("stand-in-{index}");
+        tokio::time::timeout(Duration::from_secs(60), await_condition(nodes.clone(), &name, ready))
+            .await
+            .map_err(|_| format!("node {name} does not become Ready: is kwok running?"))??;
     }
     Ok(())
 }
