@@ -45,8 +45,8 @@ pub(super) async fn audit(cluster: &Cluster, profile: &LoadedPlatform) -> Seen {
     let Some(log) = AuditLog::of(profile, cluster) else {
         return (None, "the profile gives no access to an audit log".to_owned());
     };
-    let read = match log.lines(Timestamp::now() - SignedDuration::from_mins(5)).await {
-        Ok(lines) => log.read(&lines).map(|events| events.len()),
+    let read = match log.text(Timestamp::now() - SignedDuration::from_mins(5)).await {
+        Ok(text) => log.read(&text).try_fold(0_usize, |count, event| event.map(|_| count + 1)),
         Err(error) => Err(error),
     };
     match read {

@@ -113,18 +113,17 @@ impl AuditLog {
         &self.promise
     }
 
-    /// The log from about then on, line by line, as it was written.
-    pub async fn lines(&self, since: Timestamp) -> Result<Vec<String>, CommandError> {
+    /// The log from about then on, as it was written. It may be large: keep no more of it than is needed.
+    pub async fn text(&self, since: Timestamp) -> Result<String, CommandError> {
         let since = since.to_string();
         let values = [("context", self.context.as_str()), ("since", &since)];
         let around = Surroundings { directory: &self.directory, kubeconfig: &self.kubeconfig };
-        let text = answer(&self.promise.log, &values, around).await?;
-        Ok(text.lines().map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned).collect())
+        answer(&self.promise.log, &values, around).await
     }
 
-    /// Reads lines; one that cannot be read is an error, since it may be the one that matters.
-    pub fn read(&self, lines: &[String]) -> Result<Vec<AuditEvent>, CommandError> {
-        let read = |line: &String| {
+    /// Reads its events, one by one; a line that cannot be read is an error, since it may be the one that matters.
+    pub fn read<'a>(&'a self, text: &'a str) -> impl Iterator<Item = Result<AuditEvent, CommandError>> + 'a {
+        let read = |line: &str| {
             serde_json::from_str(line).map_err(|error| CommandError::Answer {
                 program: self.promise.log.command.first().cloned().unwrap_or_default(),
                 what: "an audit log",
@@ -132,7 +131,7 @@ impl AuditLog {
                 why: format!("a line cannot be read (column {})", error.column()),
             })
         };
-        lines.iter().map(read).collect()
+        text.lines().map(str::trim).filter(|line| !line.is_empty()).map(read)
     }
 }
 

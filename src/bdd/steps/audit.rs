@@ -228,19 +228,25 @@ async fn keeps_a_secret(world: &mut World, tenant: String) -> StepResult {
     Ok(())
 }
 
-/// Everything of the log since the scenario began to act, read again until nothing is missing or the time is over.
+/// The log since the scenario began to act, and of its events those that are meant. Read again until none is missing or
+/// the time is over.
 async fn record_of(
     log: &AuditLog,
     done: &Done,
     leeway: SignedDuration,
-) -> Result<(Vec<String>, Vec<Option<AuditEvent>>), StepError> {
+) -> Result<(String, Vec<Option<AuditEvent>>), StepError> {
     let trouble = |error| StepError::trouble_from("read the audit log", &error);
     let deadline = tokio::time::Instant::now() + log.promise().recorded_within.get();
     loop {
         let over = tokio::time::Instant::now() >= deadline;
-        let lines = log.lines(done.began - leeway).await.map_err(trouble)?;
-        let mut events = log.read(&lines).map_err(trouble)?;
-        events.retain(|event| event.stage == "ResponseComplete");
+        let text = log.text(done.began - leeway).await.map_err(trouble)?;
+        let meant = |event: &AuditEvent| {
+            event.stage == "ResponseComplete" && done.marked.iter().any(|marked| marked.is_of(event, leeway))
+        };
+        let mut events = Vec::new();
+        for event in log.read(&text) {
+            events.extend(Some(event.map_err(trouble)?).filter(meant));
+        }
         // Each event stands for one request: the same done twice has to be there twice.
         let mut found = Vec::new();
         for marked in &done.marked {
@@ -252,7 +258,7 @@ async fn record_of(
             found.push(place.map(|place| events.swap_remove(place)));
         }
         if over || found.iter().all(Option::is_some) {
-            return Ok((lines, found));
+            return Ok((text, found));
         }
         tokio::time::sleep(AGAIN).await;
     }
@@ -320,11 +326,11 @@ async fn value_not_on_record(world: &mut World) -> StepResult {
     let (log, leeway) = (log(world)?, leeway(world)?);
     let done = world.slots.require::<Done>("requests")?;
     let mark = done.mark.clone().ok_or_else(|| StepError::trouble("no earlier step marked a value"))?;
-    let (lines, _) = record_of(&log, done, leeway).await?;
+    let (text, _) = record_of(&log, done, leeway).await?;
     let encoded = STANDARD.encode(&mark);
     // The line itself is not told: it holds the value.
-    let holding: Vec<String> = lines
-        .iter()
+    let holding: Vec<String> = text
+        .lines()
         .filter(|line| line.contains(&mark) || line.contains(&encoded))
         .map(|line| match serde_json::from_str::<AuditEvent>(line) {
             Ok(event) => format!("{} of {} on level {}", event.verb, event.audit_id, event.level),
