@@ -4,7 +4,6 @@ use std::path::PathBuf;
 
 use jiff::Timestamp;
 use serde::Deserialize;
-use serde_json::Value;
 
 use crate::cluster::Cluster;
 use crate::profile::{AuditPromise, LoadedPlatform};
@@ -40,12 +39,6 @@ pub struct AuditEvent {
     pub response_status: Option<AuditStatus>,
     /// When the request came in.
     pub request_received_timestamp: Timestamp,
-    /// Its body, on levels that record it.
-    #[serde(default)]
-    pub request_object: Option<Value>,
-    /// The answer's body, on levels that record it.
-    #[serde(default)]
-    pub response_object: Option<Value>,
 }
 
 /// Who did something.

@@ -21,16 +21,22 @@ pub(super) fn run(arguments: &AuditArgs) -> Result<()> {
     let what = || format!("reading {}", path.display());
     let mut file = File::open(&path).context(what)?;
     let length = file.metadata().context(what)?.len();
-    let mut begin = length;
-    let mut text = String::new();
-    // The log is in the order of time, near enough, and only its end is wanted.
-    while begin > 0 && arguments.since.as_deref().is_none_or(|since| !reaches_before(&text, since)) {
-        begin = begin.saturating_sub(BLOCK);
-        file.seek(SeekFrom::Start(begin)).context(what)?;
+    let mut read = |from: u64, to: u64| -> Result<String> {
+        file.seek(SeekFrom::Start(from)).context(what)?;
         let mut bytes = Vec::new();
-        (&mut file).take(length - begin).read_to_end(&mut bytes).context(what)?;
-        text = String::from_utf8_lossy(&bytes).into_owned();
+        (&mut file).take(to - from).read_to_end(&mut bytes).context(what)?;
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
+    };
+    // The log is in the order of time, near enough, and only its end is wanted: block by block back to where that begins.
+    let mut begin = if arguments.since.is_some() { length } else { 0 };
+    while let Some(since) = arguments.since.as_deref().filter(|_| begin > 0) {
+        let end = begin;
+        begin = begin.saturating_sub(BLOCK);
+        if reaches_before(&read(begin, end)?, since) {
+            break;
+        }
     }
+    let text = read(begin, length)?;
     // What is being written just now ends without a line break, and what was read from the middle begins in one.
     let whole = text.rfind('\n').map_or("", |end| &text[..=end]);
     let whole = if begin > 0 { whole.split_once('\n').map_or("", |(_, rest)| rest) } else { whole };

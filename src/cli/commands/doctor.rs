@@ -26,6 +26,8 @@ pub(super) fn run(args: &DoctorArgs, layers: &Layers, terminal: Terminal) -> Res
         // The throwaway namespace by which capabilities are detected is a change like any other.
         let mutating = platform.allows_context(cluster.context());
         let ownership = Ownership::of_run(RunId::random(), platform.spec.deadlines.run.get());
+        // Before the rest, which takes a while: what is seen there is seen on the platform as it is now.
+        let broken = soundness::broken(&cluster).await?;
         let report =
             doctor(&cluster, &profile, &ownership, &suites, mutating).await.map_err(access::refused)?;
 
@@ -48,7 +50,6 @@ pub(super) fn run(args: &DoctorArgs, layers: &Layers, terminal: Terminal) -> Res
                 finding.hint.clone().unwrap_or_default(),
             ]);
         }
-        let broken = soundness::broken(&cluster).await?;
         if let Some(broken) = &broken {
             let hint = match broken.by {
                 Some(_) => "wait until it is done",
