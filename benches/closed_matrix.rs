@@ -19,6 +19,11 @@ use plimsoll::probe::{
     AddressKind, AgentPod, Fleet, MatrixPlan, MatrixResult, Source, Target, Transport, VerdictKind, image,
 };
 
+#[path = "support/arguments.rs"]
+mod arguments;
+
+use arguments::{number, value};
+
 /// What is measured.
 struct Shape {
     tenants: Vec<String>,
@@ -32,24 +37,18 @@ type Result<T, E = Box<dyn Error>> = std::result::Result<T, E>;
 
 #[tokio::main]
 async fn main() -> Result<()> {
-    let arguments: Vec<String> = std::env::args().collect();
-    let value = |name: &str| {
-        let at = arguments.iter().position(|it| it == name)?;
-        arguments.get(at + 1).cloned()
-    };
     if let Some(path) = value("--write-image") {
         let image = image::agent_image()?;
         std::fs::write(&path, &image.archive)?;
         println!("{} {} bytes", image.reference, image.archive.len());
         return Ok(());
     }
-    let number = |name: &str, or: usize| value(name).map_or(Ok(or), |text| text.parse());
     let ports = u16::try_from(number("--ports", 2)?)?;
     let shape = Shape {
         tenants: (0..number("--tenants", 3)?).map(|index| format!("bench-{index}")).collect(),
         pods: (0..number("--pods", 3)?).map(|index| format!("pod-{index}")).collect(),
         ports: (8080..8080 + ports).collect(),
-        transports: if arguments.iter().any(|it| it == "--tcp-only") {
+        transports: if std::env::args().any(|it| it == "--tcp-only") {
             vec![Transport::Tcp]
         } else {
             vec![Transport::Tcp, Transport::Udp]

@@ -7,7 +7,6 @@
 
 use std::collections::BTreeMap;
 use std::error::Error;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures::{StreamExt as _, TryStreamExt as _, stream};
@@ -17,18 +16,23 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::{DeleteParams, ListParams, PostParams};
 use kube::runtime::wait::await_condition;
 use kube::{Api, Client};
-use plimsoll::cluster::{self, ConnectOptions, Target as ClusterTarget};
-use plimsoll::cluster::{RunId, SweepSelection};
-use plimsoll::engine::EventSink;
+use plimsoll::cluster;
 use plimsoll::probe::{
     AddressKind, AgentPod, AgentStream, Fleet, MatrixPlan, Source, Target, Transport, VerdictKind, image,
 };
-use plimsoll::profile;
-use plimsoll::tenant::{AgentImage, PoolSettings, TenantLease, TenantPool, TenantSpec};
+use plimsoll::tenant::{TenantLease, TenantPool, TenantSpec};
 use plimsoll_agent::protocol::{
     Clocks, Echo, Identity, Nonce, Outcome, PROTOCOL, Probe, Reply, Request, Seen,
 };
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, DuplexStream};
+
+#[path = "support/arguments.rs"]
+mod arguments;
+#[path = "support/ground.rs"]
+mod ground;
+
+use arguments::number;
+use ground::{Ground, memory};
 
 type Result<T, E = Box<dyn Error>> = std::result::Result<T, E>;
 
@@ -41,52 +45,24 @@ const PATIENCE: Duration = Duration::from_secs(600);
 
 #[tokio::main]
 async fn main() -> Result<()> {
-    let arguments: Vec<String> = std::env::args().collect();
-    let value = |name: &str| {
-        let at = arguments.iter().position(|it| it == name)?;
-        arguments.get(at + 1).cloned()
-    };
-    let tenants: usize = value("--tenants").map_or(Ok(1000), |text| text.parse())?;
-    let step: usize = value("--step").map_or(Ok(250), |text| text.parse())?;
+    let (tenants, step) = (number("--tenants", 1000)?, number("--step", 250)?);
     if step == 0 || tenants < step {
         return Err("--step takes a number of tenants up to --tenants".into());
     }
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let platform = Arc::new(profile::load_lab()?);
-    let options = ConnectOptions { mutating: true, ci: true, request_timeout: None, impersonate: None };
-    let name = value("--lab").unwrap_or_else(|| "default".to_owned());
-    let cluster = cluster::connect(&ClusterTarget::Lab { name }, &platform.platform, &options).await?;
-    let image = AgentImage { reference: image::agent_reference(), archive: None };
-    let run = RunId::random();
-    let settings = PoolSettings::new(run.clone(), platform, image, EventSink::discard());
-    let pool = TenantPool::new(cluster.clone(), PoolSettings { parallel: 32, ..settings });
-    cluster.discovery().await?;
-
-    let client = cluster.client();
+    let ground = Ground::enter(32).await?;
+    let client = ground.cluster.client();
     let measured = async {
         make_nodes(&client).await?;
         nodes_are_ready(&client).await?;
-        grow(&client, &pool, tenants, step).await
+        grow(&client, &ground.pool, tenants, step).await
     };
     let measured = measured.await;
-    let begun = Instant::now();
-    let report = pool.close(PATIENCE).await;
-    println!(
-        "removed {} in {:.1} s, {} left over",
-        report.removed.len(),
-        begun.elapsed().as_secs_f64(),
-        report.leftovers.len()
-    );
-    let nodes: Api<Node> = Api::all(client);
+    let left = ground.leave(PATIENCE).await;
+    let nodes: Api<Node> = Api::all(client.clone());
     let ours = ListParams::default().labels(STAND_IN);
     nodes.delete_collection(&DeleteParams::default(), &ours).await?;
-    let left = cluster::find_leftovers(&cluster, &SweepSelection::Runs([run.to_string()].into())).await?;
     measured?;
-    if report.leftovers.is_empty() && left.meant.is_empty() {
-        Ok(())
-    } else {
-        Err("something is left over".into())
-    }
+    left
 }
 
 /// Onboards tenants step by step, and tells what each step has cost a tenant.
@@ -94,7 +70,7 @@ async fn grow(client: &Client, pool: &TenantPool, tenants: usize, step: usize) -
     let mut all: Vec<TenantLease> = Vec::new();
     let mut fleet = Fleet::default();
     println!("tenants  onboarding  pod Ready  probes  a probe     resident  a tenant");
-    let mut before = resident();
+    let mut before = memory("VmRSS");
     while all.len() < tenants {
         let count = step.min(tenants - all.len());
         let begun = Instant::now();
@@ -113,7 +89,7 @@ async fn grow(client: &Client, pool: &TenantPool, tenants: usize, step: usize) -
         let begun = Instant::now();
         let probes = try_newcomers(&fleet, &all, first).await?;
         let each = begun.elapsed() / u32::try_from(probes)?;
-        let now = resident();
+        let now = memory("VmRSS");
         println!(
             "{:>7}  {:>7.1} ms  {:>6.1} ms  {probes:>6}  {:>4} \u{b5}s  {:>8} kB  {:>5} kB",
             all.len(),
@@ -307,11 +283,4 @@ async fn make_pod(client: &Client, namespace: &str) -> Result<()> {
     let ready = |pod: Option<&Pod>| pod.is_some_and(cluster::pod_is_ready);
     tokio::time::timeout(PATIENCE, await_condition(pods, "pod", ready)).await??;
     Ok(())
-}
-
-/// The resident size of this process, in kB.
-fn resident() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    line.and_then(|line| line.split_whitespace().next()?.parse().ok()).unwrap_or_default()
 }
