@@ -5,7 +5,7 @@ use std::{collections::HashMap, rc::Rc, sync::Arc, time::Instant};
 use cucumber::{Event, Writer, cli, event, gherkin, parser};
 
 use super::{PlanIndex, RunContext, World};
-use crate::engine::{self, Outcome, Reason, ReasonKind, StepStatus, Waivers};
+use crate::engine::{self, Outcome, Reason, ReasonKind, StepStatus, Waivers, micros};
 
 /// Emits our events for cucumber's, and keeps every outcome.
 #[derive(Debug)]
@@ -117,7 +117,7 @@ impl EventWriter {
             id: planned.id.clone(),
             step: flight.next_step,
             status,
-            took_us: micros(flight.step_started),
+            took_us: micros(flight.step_started.elapsed()),
             reason: reason.clone(),
         });
         flight.next_step += 1;
@@ -198,8 +198,4 @@ fn reason_of(payload: &(dyn std::any::Any + Send)) -> Reason {
         .downcast_ref::<Reason>()
         .cloned()
         .unwrap_or_else(|| Reason::new(ReasonKind::Trouble, "the step ended without a reason"))
-}
-
-fn micros(since: Instant) -> u64 {
-    u64::try_from(since.elapsed().as_micros()).unwrap_or(u64::MAX)
 }

@@ -2,7 +2,7 @@
 
 use super::failure::Failure;
 use super::{access, output};
-use crate::cluster::{Cluster, SweepSelection, find_leftovers, let_go_of, remove_leftovers};
+use crate::cluster::{Cluster, SweepSelection, find_leftovers, remove_leftovers_of_dead};
 use crate::exit::Exit;
 use crate::profile::Platform;
 use crate::sabotage::{self, Broken, Found, SabotageError};
@@ -43,8 +43,7 @@ pub(super) async fn ensure(cluster: &Cluster, platform: &Platform) -> Result<(),
     let found = find_leftovers(cluster, &selection).await.map_err(access::refused)?;
     if !found.meant.is_empty() {
         let within = platform.spec.deadlines.teardown.get();
-        let_go_of(cluster, &found.held_back).await.map_err(access::refused)?;
-        let kept = remove_leftovers(cluster, &found.meant, within).await.map_err(access::refused)?;
+        let kept = remove_leftovers_of_dead(cluster, &found, within).await.map_err(access::refused)?;
         let gone = found.meant.len() - kept.len();
         eprintln!("removed {} that it had left, {} still there", output::count(gone, "object"), kept.len());
     }

@@ -44,7 +44,7 @@ pub use rights::{RightsCheck, check as check_rights, cluster_role, suites as sui
 pub use silent::silent_apis;
 pub use sweep::{
     HELD_BACK, Leftover, Selection as SweepSelection, Sweep, find as find_leftovers, let_go as let_go_of,
-    remove as remove_leftovers,
+    remove as remove_leftovers, remove_of_dead as remove_leftovers_of_dead,
 };
 pub use target::Target;
 pub use wait::{

@@ -161,7 +161,18 @@ async fn explain_namespaces(cluster: &Cluster, leftovers: &mut [Leftover]) -> Re
     Ok(())
 }
 
-/// Lets go of what a sabotage holds back. Only for runs of which nobody is at work any more.
+/// Lets go of what a sabotage holds back, and removes as [`remove`] does. Only for runs of which nobody is at work any
+/// more.
+pub async fn remove_of_dead(
+    cluster: &Cluster,
+    sweep: &Sweep,
+    within: Duration,
+) -> Result<Vec<Leftover>, ClusterError> {
+    let_go(cluster, &sweep.held_back).await?;
+    remove(cluster, &sweep.meant, within).await
+}
+
+/// Lets go of what a sabotage holds back. Only where its scenarios are over.
 pub async fn let_go(cluster: &Cluster, held_back: &[Leftover]) -> Result<(), ClusterError> {
     for held in held_back {
         let doing = || format!("let go of {}", held.reference);

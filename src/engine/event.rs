@@ -1,5 +1,7 @@
 //! The one event enumeration. Everything that a report says comes from these, through the journal.
 
+use std::time::Duration;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -46,6 +48,11 @@ pub enum ControlPhase {
     Before,
     /// Just after the denied attempt.
     After,
+}
+
+/// Microseconds, as events and evidence have them.
+pub fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }
 
 /// The content of a piece of evidence, in a form that a renderer can show without knowing the step.

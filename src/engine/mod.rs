@@ -9,7 +9,9 @@ mod verdict;
 mod waiting;
 mod waiver;
 
-pub use event::{ComparisonRow, ControlPhase, Event, Evidence, EvidenceBody, Level, StepStatus, TenantRole};
+pub use event::{
+    ComparisonRow, ControlPhase, Event, Evidence, EvidenceBody, Level, StepStatus, TenantRole, micros,
+};
 pub use outcome::{Outcome, Reason, ReasonKind, Tally};
 pub use plan::{Plan, PlannedScenario, PlannedStep, Risk, ScenarioId, Selection};
 pub use schedule::Schedule;

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use super::chain::{GENESIS, Record, seal};
 use super::error::EvidenceError;
 use super::redact::Redactor;
-use crate::engine::Event;
+use crate::engine::{Event, micros};
 
 /// Where the times of records come from; injected so that tests are deterministic.
 pub trait Clock: Send {
@@ -30,7 +30,7 @@ impl Default for SystemClock {
 
 impl Clock for SystemClock {
     fn now(&self) -> (Timestamp, u64) {
-        (Timestamp::now(), u64::try_from(self.0.elapsed().as_micros()).unwrap_or(u64::MAX))
+        (Timestamp::now(), micros(self.0.elapsed()))
     }
 }
 

@@ -8,7 +8,7 @@ use super::attempt::{Attempt, NotOpen, Open};
 use super::denial::{Denial, NotDenied};
 use super::matrix::{MatrixResult, Source, Target, transport_word};
 use super::verdict::{Accepted, VerdictKind};
-use crate::engine::{ControlPhase, Evidence, EvidenceBody, Reason, ReasonKind};
+use crate::engine::{ControlPhase, Evidence, EvidenceBody, Reason, ReasonKind, micros};
 
 impl Attempt {
     /// This attempt as a piece of evidence.
@@ -34,9 +34,7 @@ impl Attempt {
                 to,
                 accepted: accepted.iter().map(|kind| kind.word().to_owned()).collect(),
                 verdict: self.verdict.kind().word().to_owned(),
-                took_us: self
-                    .took_us
-                    .unwrap_or_else(|| u64::try_from(self.span.length().as_micros()).unwrap_or(u64::MAX)),
+                took_us: self.took_us.unwrap_or_else(|| micros(self.span.length())),
                 control,
                 detail,
             },
@@ -76,7 +74,7 @@ impl MatrixResult {
         for (column, target) in self.plan().targets.iter().enumerate() {
             tables.entry(caption(target)).or_default().push(column);
         }
-        let took_us = u64::try_from(self.span().length().as_micros()).unwrap_or(u64::MAX);
+        let took_us = micros(self.span().length());
         tables
             .into_iter()
             .map(|(caption, columns)| {

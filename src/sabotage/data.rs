@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::{Condition, Edit, LabEdit, SabotageError};
+use crate::cluster::HELD_BACK;
 
 static EMBEDDED: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/scenarios/sabotage");
 
@@ -84,6 +85,14 @@ impl Sabotage {
     /// Whether the API server is started anew for it.
     pub(super) fn restarts_apiserver(&self) -> bool {
         self.lab.iter().any(|edit| edit.peer.is_none() && edit.file.is_of_apiserver())
+    }
+
+    /// Whether it holds back an object of its own run by a finalizer.
+    pub(super) fn holds_back(&self) -> bool {
+        self.blueprint.iter().any(|edit| match edit {
+            Edit::Add { object } => object["metadata"]["finalizers"].to_string().contains(HELD_BACK),
+            _ => false,
+        })
     }
 
     /// Whether it breaks what everybody suffers from.

@@ -161,9 +161,7 @@ pub(super) fn edited(
     let lab = lab_of(cluster)?;
     for edit in edits {
         if let Entry::Vacant(original) = originals.entry(edit.file) {
-            let text = lab
-                .configuration(edit.file.configuration())
-                .map_err(|error| trouble(&format!("read {}", edit.file), &error))?;
+            let text = text_of(&lab, edit.file)?;
             original.insert(text.clone());
             broken.insert(edit.file, text);
         }
@@ -181,15 +179,10 @@ pub(super) async fn put(cluster: &Cluster, files: &Files) -> Result<Vec<String>,
         return Ok(Vec::new());
     }
     let lab = lab_of(cluster)?;
-    let mut differing = Vec::new();
-    for (file, text) in files {
-        let now = lab
-            .configuration(file.configuration())
-            .map_err(|error| trouble(&format!("read {file}"), &error))?;
-        if now != *text {
-            differing.push((file.configuration(), text.clone()));
-        }
-    }
+    let differing: Vec<_> = differing(&lab, files)?
+        .into_iter()
+        .map(|(file, text)| (file.configuration(), text.to_owned()))
+        .collect();
     let mut shown = Vec::new();
     if !differing.is_empty() {
         lab.configure(&differing).await.map_err(|error| trouble("change its configuration", &error))?;
@@ -204,16 +197,25 @@ pub(super) fn first_differing(cluster: &Cluster, files: &Files) -> Result<Option
     if files.is_empty() {
         return Ok(None);
     }
-    let lab = lab_of(cluster)?;
+    Ok(differing(&lab_of(cluster)?, files)?.first().map(|(file, _)| *file))
+}
+
+/// The files that are not as they shall be, each with what it shall say.
+fn differing<'f>(
+    lab: &plimsoll_lab::Lab,
+    files: &'f Files,
+) -> Result<Vec<(LabFile, &'f str)>, SabotageError> {
+    let mut differing = Vec::new();
     for (file, text) in files {
-        let now = lab
-            .configuration(file.configuration())
-            .map_err(|error| trouble(&format!("read {file}"), &error))?;
-        if now != *text {
-            return Ok(Some(*file));
+        if text_of(lab, *file)? != *text {
+            differing.push((*file, text.as_str()));
         }
     }
-    Ok(None)
+    Ok(differing)
+}
+
+fn text_of(lab: &plimsoll_lab::Lab, file: LabFile) -> Result<String, SabotageError> {
+    lab.configuration(file.configuration()).map_err(|error| trouble(&format!("read {file}"), &error))
 }
 
 #[cfg(test)]

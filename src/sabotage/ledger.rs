@@ -4,18 +4,18 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::{
-    Api, Client, ResourceExt,
-    api::{ApiResource, DeleteParams, DynamicObject, ListParams, ObjectMeta, Patch, PatchParams, PostParams},
+    Api, Client,
+    api::{ApiResource, DeleteParams, DynamicObject, ObjectMeta, PostParams},
     discovery::{ApiCapabilities, Scope},
 };
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::condition::{self, until};
 use super::lab_edit::{self, Files};
 use super::witness::{self, Rollout};
 use super::{Edit, Of, Sabotage, SabotageError};
-use crate::cluster::{Cluster, ClusterError, HELD_BACK, Ownership, PeerConnection, RunId};
+use crate::cluster::{Cluster, ClusterError, PeerConnection};
 
 /// The config map that holds the originals of what is broken just now.
 pub const RECORD_NAME: &str = "plimsoll-sabotage";
@@ -321,37 +321,6 @@ async fn as_it_was(cluster: &Cluster, originals: &[Original]) -> Result<(), Sabo
             }
             other => other,
         })?;
-    }
-    Ok(())
-}
-
-/// Lets go of what sabotages of the blueprint hold back. Only what this run made is looked at.
-pub(super) async fn release(
-    cluster: &Cluster,
-    sabotages: &[Sabotage],
-    run: &RunId,
-) -> Result<(), SabotageError> {
-    let added = sabotages.iter().flat_map(|one| &one.blueprint).filter_map(|edit| match edit {
-        Edit::Add { object } => Some(object),
-        _ => None,
-    });
-    for object in added.filter(|object| object["metadata"]["finalizers"].to_string().contains(HELD_BACK)) {
-        let Some(mut of) = super::edit::identify(object) else { continue };
-        of.namespace = None;
-        let everywhere = api(cluster, &of).await?;
-        let ours = ListParams::default().labels(&Ownership::selector(run));
-        let list = everywhere.list(&ours).await.map_err(|error| trouble(cluster, "look for", &of, error))?;
-        for held in list.items.iter().filter(|held| held.finalizers().iter().any(|name| name == HELD_BACK)) {
-            of.name = held.name_any();
-            of.namespace = held.namespace();
-            let patch = Patch::Merge(json!({"metadata": {"finalizers": null}}));
-            let freed = api(cluster, &of).await?.patch(&of.name, &PatchParams::default(), &patch).await;
-            match freed {
-                Ok(_) => {}
-                Err(kube::Error::Api(status)) if status.code == 404 => {}
-                Err(error) => return Err(trouble(cluster, "let go of", &of, error)),
-            }
-        }
     }
     Ok(())
 }

@@ -419,7 +419,7 @@ impl Work<'_> {
             let _ = scenarios_over.await;
             let took = begun.elapsed();
             drop((permit, told));
-            let released = ledger::release(&cluster, std::slice::from_ref(&sabotage), &id).await;
+            let released = release(&cluster, &sabotage, &id).await;
             let ended = match run.await {
                 Ok(ended) => ended,
                 Err(error) => Err(SabotageError::NoReport { why: error.to_string() }),
@@ -451,6 +451,16 @@ async fn permits(free: &Arc<Semaphore>, many: u32) -> Option<OwnedSemaphorePermi
     Arc::clone(free).acquire_many_owned(many).await.ok()
 }
 
+/// Lets go of what a sabotage of the blueprint holds back. Only what this run made is looked at.
+async fn release(cluster: &Cluster, sabotage: &Sabotage, run: &RunId) -> Result<(), SabotageError> {
+    if !sabotage.holds_back() {
+        return Ok(());
+    }
+    let selection = SweepSelection::Runs([run.to_string()].into());
+    let found = cluster::find_leftovers(cluster, &selection).await?;
+    Ok(cluster::let_go_of(cluster, &found.held_back).await?)
+}
+
 /// Removes what the runs of a dead holder left.
 async fn sweep(cluster: &Cluster, orphans: &[String], order: &Order) -> Result<Vec<String>, SabotageError> {
     if orphans.is_empty() {
@@ -458,8 +468,7 @@ async fn sweep(cluster: &Cluster, orphans: &[String], order: &Order) -> Result<V
     }
     let selection = SweepSelection::Runs(orphans.iter().cloned().collect());
     let found = cluster::find_leftovers(cluster, &selection).await?;
-    cluster::let_go_of(cluster, &found.held_back).await?;
     let within = order.platform.platform.spec.deadlines.teardown.get();
-    cluster::remove_leftovers(cluster, &found.meant, within).await?;
+    cluster::remove_leftovers_of_dead(cluster, &found, within).await?;
     Ok(found.meant.into_iter().map(|left| left.reference).collect())
 }

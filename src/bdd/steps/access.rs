@@ -12,7 +12,7 @@ use super::support::{
 use crate::{
     bdd::{StepError, StepResult, World},
     cluster::{Cluster, rbac, silent_apis},
-    engine::{ComparisonRow, Evidence, EvidenceBody, Reason, ReasonKind},
+    engine::{ComparisonRow, Evidence, EvidenceBody, Reason, ReasonKind, micros},
     oracle::{AccessRow, AccessScope, ExpectedAccess},
     probe::{
         Accepted, Attempt, Open, VerdictKind,
@@ -110,10 +110,7 @@ pub(super) async fn ask_as(
     world.record(Evidence {
         title: format!("{asked} questions about {} resources, asked as {}", served.len(), actor.name),
         body: EvidenceBody::Timing {
-            values_us: vec![(
-                "took".to_owned(),
-                u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX),
-            )],
+            values_us: vec![("took".to_owned(), micros(began.elapsed()))],
             bound_us: None,
         },
     });

@@ -21,7 +21,7 @@ use super::{
 use crate::{
     bdd::{StepError, StepResult, World},
     cluster::{Cluster, WideAction, WidePolicy, wide_policy_kind},
-    engine::{ControlPhase, Evidence, EvidenceBody},
+    engine::{ControlPhase, Evidence, EvidenceBody, micros},
     probe::{Accepted, AddressKind, Attempt, Fleet, Pace, Source, Target, Transport, VerdictKind},
     profile::{ClusterPolicy, LoadedPlatform},
     tenant::{Actor, Tenant, Tier},
@@ -275,7 +275,6 @@ fn in_time(world: &World, accepted: &Accepted) -> Result<(), StepError> {
     let seen = world.slots.require::<Overruled>("policies of the cluster")?;
     world.record(seen.under.to_evidence(accepted, None));
     let took = seen.in_force(accepted)?;
-    let micros = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
     world.record(Evidence {
         title: "from the making of the policy until it was in force".to_owned(),
         body: EvidenceBody::Timing {

@@ -14,7 +14,7 @@ use super::support::{
 use crate::{
     bdd::{StepError, StepResult, World},
     cluster::Cluster,
-    engine::{Evidence, EvidenceBody, Reason},
+    engine::{Evidence, EvidenceBody, Reason, micros},
     probe::{Accepted, Attempt, Open, VerdictKind},
     profile::KeyRotation,
     services::oidc::{IdentityProvider, Mint, Token},
@@ -245,7 +245,6 @@ async fn old_key_refused(world: &mut World) -> StepResult {
     let rotation = seen(world)?;
     let within = rotation.promise.refused_within;
     let (refused_after, afterwards) = (rotation.refused_after, rotation.afterwards.clone());
-    let micros = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
     let named = [FIRST_TIME, IN_USE].into_iter().zip(refused_after);
     world.record(Evidence {
         title: "from the order to withdraw the key to the first refusal of its tokens".to_owned(),

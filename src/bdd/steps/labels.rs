@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     bdd::{StepError, StepResult, World},
-    engine::{ControlPhase, Evidence, EvidenceBody},
+    engine::{ControlPhase, Evidence, EvidenceBody, micros},
     probe::{Accepted, Attempt, Fleet, Pace, Source, Target, Transport, VerdictKind},
     profile::LoadedPlatform,
     tenant::{Protocol, TIER_LABEL, Tenant, Tier},
@@ -156,7 +156,6 @@ fn not_as_wanted(last: &Attempt, wanted: &str, when: &str) -> StepError {
 
 fn timing(world: &World, title: &str, took: Duration) -> StepResult {
     let profile = world.service::<LoadedPlatform>()?;
-    let micros = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
     world.record(Evidence {
         title: title.to_owned(),
         body: EvidenceBody::Timing {

@@ -16,7 +16,7 @@ use super::support::{
 use crate::{
     bdd::{StepError, StepResult, World},
     cluster::{Cluster, wait_for},
-    engine::{ComparisonRow, Evidence, EvidenceBody},
+    engine::{ComparisonRow, Evidence, EvidenceBody, micros},
     measure::{Compared, Finding, Pair, compare, quantile},
     oracle::Quantity,
     probe::{AddressKind, AgentError, Fleet, MatrixPlan, Source, Target, Transport},
@@ -338,7 +338,6 @@ async fn kept_pace(world: &mut World, name: String) -> StepResult {
     };
     let compared = compare(&measured.pairs, 0.99, bound.get())
         .ok_or_else(|| StepError::trouble("a window without a single call says nothing"))?;
-    let micros = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
     let mut values = vec![
         ("quiet, p99".to_owned(), micros(compared.quiet)),
         ("under load, p99".to_owned(), micros(compared.loaded)),

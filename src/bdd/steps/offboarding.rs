@@ -17,7 +17,7 @@ use super::support::{
 };
 use crate::{
     bdd::{StepError, StepResult, World},
-    engine::{Evidence, EvidenceBody, ReasonKind},
+    engine::{Evidence, EvidenceBody, ReasonKind, micros},
     tenant::{Inventory, Tenant, TenantPool},
 };
 
@@ -108,7 +108,7 @@ async fn offboard(world: &mut World) -> StepResult {
     world.record(Evidence {
         title: format!("offboarding of {}", tenant.name()),
         body: EvidenceBody::Timing {
-            values_us: vec![("took".to_owned(), u64::try_from(removal.took.as_micros()).unwrap_or(u64::MAX))],
+            values_us: vec![("took".to_owned(), micros(removal.took))],
             bound_us: None,
         },
     });

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     bdd::{StepError, StepResult, World},
-    engine::{ControlPhase, Evidence, EvidenceBody, waiting_for},
+    engine::{ControlPhase, Evidence, EvidenceBody, micros, waiting_for},
     probe::{
         Accepted, AddressKind, Attempt, Fleet, HeldConnection, Holding, MatrixPlan, Moment, Pace, Source,
         Target, Transport, VerdictKind,
@@ -182,7 +182,6 @@ async fn new_refused(world: &mut World, words: String) -> StepResult {
 }
 
 fn timing(title: &str, took: Duration, bound: Option<Duration>) -> Evidence {
-    let micros = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
     Evidence {
         title: title.to_owned(),
         body: EvidenceBody::Timing {

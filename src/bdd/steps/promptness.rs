@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     bdd::{StepError, StepResult, World},
-    engine::{ControlPhase, Evidence, EvidenceBody, ReasonKind},
+    engine::{ControlPhase, Evidence, EvidenceBody, ReasonKind, micros},
     measure::order::Ordered,
     probe::{
         Accepted, AddressKind, Attempt, Cadence, Fleet, MatrixPlan, Moment, Source, Target, Transport,
@@ -199,10 +199,6 @@ async fn by_labels(
         }
     }
     Ok(changes)
-}
-
-fn micros(time: Duration) -> u64 {
-    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }
 
 /// Puts delays into evidence, and says what breaks the bound: none where there is no bound, or it holds.

@@ -7,7 +7,7 @@ use futures::future::join_all;
 
 use crate::{
     bdd::{StepError, StepResult, World},
-    engine::{Evidence, EvidenceBody},
+    engine::{Evidence, EvidenceBody, micros},
     measure::{Finding, Judged, judge, quantile},
     profile::{LoadedPlatform, Onboarding, Timespan},
     tenant::{TenantError, TenantLease, TenantPool, TenantSpec},
@@ -76,10 +76,6 @@ async fn went_in_time(world: &mut World) -> StepResult {
     let bounds = &profile.platform.spec.bounds;
     let went = &world.slots.require::<Turnover>("tenants that went")?.went;
     judged(world, "offboarding", went, [(0.5, bounds.offboarding_p50), (0.99, bounds.offboarding_p99)])
-}
-
-fn micros(duration: Duration) -> u64 {
-    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }
 
 fn name(q: f64) -> String {

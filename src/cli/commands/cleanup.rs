@@ -13,7 +13,7 @@ use crate::cli::output::{Listing, count};
 use crate::cli::settings::Layers;
 use crate::cli::soundness;
 use crate::cli::terminal::Terminal;
-use crate::cluster::{Leftover, SweepSelection, find_leftovers, let_go_of, remove_leftovers};
+use crate::cluster::{Leftover, SweepSelection, find_leftovers, remove_leftovers_of_dead};
 use crate::exit::Exit;
 
 /// Removes what earlier runs left, and shows it: what was removed, or what would be.
@@ -53,8 +53,7 @@ pub(super) fn run(args: &CleanupArgs, layers: &Layers, terminal: Terminal) -> Re
             Vec::new()
         } else {
             let within = platform.spec.deadlines.teardown.get();
-            let_go_of(&cluster, &found.held_back).await.map_err(access::refused)?;
-            remove_leftovers(&cluster, &found.meant, within).await.map_err(access::refused)?
+            remove_leftovers_of_dead(&cluster, &found, within).await.map_err(access::refused)?
         };
         let fate = |leftover: &Leftover| match remaining
             .iter()

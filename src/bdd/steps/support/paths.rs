@@ -7,7 +7,7 @@ use std::{
 
 use crate::{
     bdd::{StepError, World},
-    engine::{ControlPhase, Evidence, EvidenceBody},
+    engine::{ControlPhase, Evidence, EvidenceBody, micros},
     oracle::{PathExpectation, Place, expected_path},
     probe::{
         Accepted, AddressKind, Attempt, Entry, Fleet, MatrixPlan, MatrixResult, Source, Target, Transport,
@@ -76,20 +76,31 @@ pub fn targets(tenant: &Tenant, addresses: &[AddressKind]) -> Result<Vec<Target>
                 AddressKind::ServiceName => service.dns.clone(),
                 AddressKind::HeadlessName => service.headless_dns.clone(),
             };
-            for port in &pod.ports {
-                targets.extend(TRANSPORTS.map(|transport| Target {
-                    place: format!("{}/{}", tenant.name(), pod.tier),
-                    by: *by,
-                    transport,
-                    host: host.clone(),
-                    port: *port,
-                    expect: vec![agent(pod)],
-                    question: None,
-                }));
-            }
+            targets.extend(every_port(tenant.name(), pod, *by, host));
         }
     }
     Ok(targets)
+}
+
+/// A pod as a target by one address, on each of its ports and over each transport.
+fn every_port(
+    tenant: &str,
+    pod: &DeployedPod,
+    by: AddressKind,
+    host: String,
+) -> impl Iterator<Item = Target> + use<> {
+    let (place, expect, ports) = (format!("{tenant}/{}", pod.tier), vec![agent(pod)], pod.ports.clone());
+    ports.into_iter().flat_map(move |port| {
+        TRANSPORTS.map(|transport| Target {
+            place: place.clone(),
+            by,
+            transport,
+            host: host.clone(),
+            port,
+            expect: expect.clone(),
+            question: None,
+        })
+    })
 }
 
 /// Every workload of a tenant as a target, by those of its pods' own addresses of which this holds.
@@ -102,17 +113,7 @@ pub fn targets_of_family(tenant: &str, deployed: &Deployed, family: impl Fn(&IpA
     let mut targets = Vec::new();
     for pod in &deployed.pods {
         for address in pod.addresses.iter().filter(|address| family(address)) {
-            for port in &pod.ports {
-                targets.extend(TRANSPORTS.map(|transport| Target {
-                    place: format!("{tenant}/{}", pod.tier),
-                    by: AddressKind::PodAddress,
-                    transport,
-                    host: address.to_string(),
-                    port: *port,
-                    expect: vec![agent(pod)],
-                    question: None,
-                }));
-            }
+            targets.extend(every_port(tenant, pod, AddressKind::PodAddress, address.to_string()));
         }
     }
     targets
@@ -284,7 +285,7 @@ pub fn record_as_one(
             expected: promised,
             control,
             probes,
-            took_us: u64::try_from(result.span().length().as_micros()).unwrap_or(u64::MAX),
+            took_us: micros(result.span().length()),
         },
     });
 }
@@ -337,7 +338,7 @@ pub fn record(
                 expected: promised,
                 control,
                 probes: entries.len(),
-                took_us: u64::try_from(result.span().length().as_micros()).unwrap_or(u64::MAX),
+                took_us: micros(result.span().length()),
             },
         });
     }
