@@ -120,7 +120,7 @@ impl Link {
             Ok(Ok(0)) => return Err(hello("the stream ended at once".to_owned())),
             Ok(Ok(_)) => {}
         }
-        let who = match serde_json::from_slice(&line) {
+        let who = match Reply::read(&line) {
             Ok(Reply::Hello { protocol, version, .. }) if protocol != PROTOCOL => {
                 return Err(hello(format!(
                     "it is version {version} and speaks protocol {protocol}, not {PROTOCOL}"
@@ -263,7 +263,7 @@ async fn receive(mut reader: impl AsyncBufReadExt + Unpin, desk: Desk) {
             Ok(1..) => {}
             _ => break,
         }
-        let Ok(reply) = serde_json::from_slice::<Reply>(&line) else {
+        let Ok(reply) = Reply::read(&line) else {
             tracing::warn!(line = %String::from_utf8_lossy(&line), "an agent said what nobody understands");
             continue;
         };

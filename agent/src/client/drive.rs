@@ -23,12 +23,15 @@ const RESERVE: u64 = 64;
 /// More sockets than this at once only fill the kernel's queues.
 const MOST_DESCRIPTORS: u64 = 8_192;
 
+/// Results that are kept until the others are there: a long plan is to be heard of in between.
+const MOST_TOGETHER: usize = 1_024;
+
 /// Requests that may run side by side.
 const MOST_REQUESTS: usize = 256;
 
 struct Driver {
     who: Identity,
-    replies: mpsc::Sender<Reply>,
+    replies: mpsc::Sender<Vec<Reply>>,
     descriptors: Arc<Semaphore>,
     running: std::cell::RefCell<HashMap<u32, signal::Sender<bool>>>,
 }
@@ -51,7 +54,7 @@ pub async fn drive(
         clocks: clock::clocks(),
     };
     // A reader that is gone shows as the end of the input.
-    let _ = replies.send(hello);
+    let _ = replies.send(vec![hello]);
     let driver = Rc::new(Driver { who, replies, descriptors, running: std::cell::RefCell::default() });
     let mut input = lines::read(input);
     let tasks = LocalSet::new();
@@ -88,7 +91,7 @@ fn spare_descriptors() -> io::Result<usize> {
 
 impl Driver {
     fn say(&self, reply: Reply) {
-        let _ = self.replies.send(reply);
+        let _ = self.replies.send(vec![reply]);
     }
 
     fn start(self: Rc<Self>, request: Request) {
@@ -180,14 +183,23 @@ impl Driver {
         for probe in probes {
             let (driver, pacing, names) = (Rc::clone(&self), Rc::clone(&pacing), Rc::clone(&names));
             tasks.spawn_local(async move {
-                let outcome = plan::run(Rc::new(probe), round.0, &pacing, &names, &driver.descriptors).await;
-                driver.say(Reply::Result { id, outcome });
+                plan::run(Rc::new(probe), round.0, &pacing, &names, &driver.descriptors).await
             });
         }
+        // Few can do anything with a part of them: they are told together.
+        let mut results = Vec::new();
         tokio::select! {
-            () = async { while tasks.join_next().await.is_some() {} } => {}
+            () = async {
+                while let Some(outcome) = tasks.join_next().await {
+                    results.extend(outcome.map(|outcome| Reply::Result { id, outcome }));
+                    if results.len() >= MOST_TOGETHER {
+                        let _ = self.replies.send(std::mem::take(&mut results));
+                    }
+                }
+            } => {}
             _ = cancelled.wait_for(|it| *it) => {}
         }
+        let _ = self.replies.send(results);
     }
 
     async fn watch(

@@ -57,16 +57,17 @@ fn skip_line(input: &mut impl BufRead) -> io::Result<()> {
     }
 }
 
-/// Writes replies as they come, as many at a time as there are. Ends when all senders are gone or nobody reads.
+/// Writes replies as they come, those that were said together in one piece: each piece costs three programs on its way
+/// through the cluster as much as a probe. Ends when all senders are gone or nobody reads.
 pub(super) fn write(
     mut output: impl Write + Send + 'static,
-) -> (mpsc::Sender<Reply>, thread::JoinHandle<()>) {
-    let (sender, receiver) = mpsc::channel::<Reply>();
+) -> (mpsc::Sender<Vec<Reply>>, thread::JoinHandle<()>) {
+    let (sender, receiver) = mpsc::channel::<Vec<Reply>>();
     let thread = thread::spawn(move || {
         let mut text = Vec::new();
         while let Ok(first) = receiver.recv() {
             text.clear();
-            for reply in std::iter::once(first).chain(receiver.try_iter()) {
+            for reply in std::iter::once(first).chain(receiver.try_iter()).flatten() {
                 // Replies are plain data: they always serialise.
                 if serde_json::to_writer(&mut text, &reply).is_ok() {
                     text.push(b'\n');
