@@ -3,7 +3,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
 
-use crate::protocol::{Arrival, HalfOpen, Nonce};
+use crate::protocol::{Arrival, Nonce};
 
 /// The nonces that have arrived, the oldest forgotten first.
 #[derive(Debug)]
@@ -62,60 +62,6 @@ impl Ledger {
     }
 }
 
-/// The connections of this network namespace whose SYN arrived and whose handshake never finished.
-///
-/// The kernel keeps them for about a minute while it repeats its answer, so they tell a lost answer from a lost SYN,
-/// without a privilege.
-pub fn half_open() -> Vec<HalfOpen> {
-    let mut found: Vec<_> = ["/proc/self/net/tcp", "/proc/self/net/tcp6"]
-        .into_iter()
-        .filter_map(|path| std::fs::read_to_string(path).ok())
-        .flat_map(|table| parse_half_open(&table))
-        .collect();
-    found.sort_unstable();
-    found.dedup();
-    found
-}
-
-fn parse_half_open(table: &str) -> Vec<HalfOpen> {
-    /// `TCP_SYN_RECV` of the kernel's `tcp_states.h`.
-    const SYN_RECV: &str = "03";
-    table
-        .lines()
-        .skip(1)
-        .filter_map(|line| {
-            let mut fields = line.split_whitespace().skip(1);
-            let (local, remote, state) = (fields.next()?, fields.next()?, fields.next()?);
-            if state != SYN_RECV {
-                return None;
-            }
-            Some(HalfOpen { port: kernel_address(local)?.port(), peer: kernel_address(remote)? })
-        })
-        .collect()
-}
-
-/// Reads an address as /proc prints it: 32-bit words in the machine's order, a colon, the port in plain hexadecimal.
-fn kernel_address(text: &str) -> Option<SocketAddr> {
-    let (address, port) = text.split_once(':')?;
-    let port = u16::from_str_radix(port, 16).ok()?;
-    let word = |at: usize| {
-        let hex = address.get(at..at + 8)?;
-        Some(u32::from_str_radix(hex, 16).ok()?.to_ne_bytes())
-    };
-    let ip = match address.len() {
-        8 => std::net::IpAddr::from(word(0)?),
-        32 => {
-            let mut bytes = [0; 16];
-            for (at, chunk) in bytes.chunks_exact_mut(4).enumerate() {
-                chunk.copy_from_slice(&word(at * 8)?);
-            }
-            std::net::IpAddr::from(bytes)
-        }
-        _ => return None,
-    };
-    Some(SocketAddr::new(ip.to_canonical(), port))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -136,19 +82,6 @@ mod tests {
         assert_eq!(ledger.of_round(3), []);
     }
 
-    #[test]
-    fn the_kernel_table_is_read() {
-        let table = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n\
-             0: 0100007F:1F90 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 1 1 0 100 0 0 10 0\n\
-             1: 0100007F:1F90 0200007F:9C40 03 00000000:00000000 01:00000064 00000001     0        0 0 1 0\n";
-        assert_eq!(
-            parse_half_open(table),
-            [HalfOpen { port: 8080, peer: "127.0.0.2:40000".parse().unwrap() }]
-        );
-        let mapped = kernel_address("0000000000000000FFFF00000100007F:1F90").unwrap();
-        assert_eq!(mapped, "127.0.0.1:8080".parse().unwrap());
-    }
-
     proptest! {
         #[test]
         fn the_ledger_is_bounded_and_owns_up(nonces in prop::collection::vec((0u64..3, 0u32..40), 0..200), capacity in 1usize..20) {
@@ -160,11 +93,6 @@ mod tests {
             prop_assert!(kept <= capacity);
             let distinct = nonces.iter().collect::<std::collections::BTreeSet<_>>().len();
             prop_assert!(!ledger.is_complete_since(0) || kept == distinct);
-        }
-
-        #[test]
-        fn no_table_breaks_the_reader(table in "\\PC*") {
-            parse_half_open(&table);
         }
     }
 }

@@ -18,6 +18,8 @@ pub mod server;
 #[cfg(feature = "runtime")]
 mod clock;
 #[cfg(feature = "runtime")]
+mod half_open;
+#[cfg(feature = "runtime")]
 mod identity;
 #[cfg(feature = "runtime")]
 mod ledger;

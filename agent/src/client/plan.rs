@@ -9,7 +9,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Duration, Instant, sleep_until};
 
 use super::names::Names;
-use super::sample::Sample;
+use super::sample::{Sample, silence};
 use crate::protocol::{Outcome, Pace, Probe, Seen, Transport};
 
 /// Silence and attempts, ready to use.
@@ -62,12 +62,15 @@ pub(super) async fn run(
             Ok(addresses) => {
                 // The time that the name took is not the path's.
                 let start = Instant::now();
-                let deadline = start + pacing.deadline;
                 let seen = match (probe.transport, addresses.first()) {
                     (Transport::Udp | Transport::Dns, Some(&to)) => {
-                        sample.send(to, start, &pacing.offsets, &attempts, deadline).await
+                        tokio::select! {
+                            biased;
+                            seen = sample.send(to, start, &pacing.offsets, &attempts) => seen,
+                            () = silence(|| start + pacing.deadline) => None,
+                        }
                     }
-                    _ => race(&sample, &addresses, start, &pacing.offsets, &attempts, deadline).await,
+                    _ => race(&sample, &addresses, start, pacing, &attempts).await,
                 };
                 let named = probe.host.parse::<IpAddr>().is_err();
                 (seen.unwrap_or(Seen::Silence), addresses.first().copied().filter(|_| named))
@@ -87,36 +90,43 @@ pub(super) async fn run(
 
 /// Dials at each offset while the earlier dials go on. The first that saw anything decides; local trouble decides only if
 /// there is nothing else.
+///
+/// Once a dial has come through, another would only be one more that a busy process has to answer, and what it has time
+/// for begins anew: a path is not closed because who is at its end is slow.
 async fn race(
     sample: &Rc<Sample>,
     addresses: &[IpAddr],
     start: Instant,
-    offsets: &[Duration],
+    pacing: &Pacing,
     attempts: &Rc<RefCell<u32>>,
-    deadline: Instant,
 ) -> Option<Seen> {
     let mut dials = JoinSet::new();
-    for (at, &offset) in offsets.iter().enumerate() {
+    for (at, &offset) in pacing.offsets.iter().enumerate() {
         let Some(&address) = addresses.get(at % addresses.len().max(1)) else { continue };
         let (sample, attempts) = (Rc::clone(sample), Rc::clone(attempts));
         dials.spawn_local(async move {
             sleep_until(start + offset).await;
+            if sample.connected.get().is_some() {
+                return None;
+            }
             *attempts.borrow_mut() += 1;
-            sample.dial(address).await
+            Some(sample.dial(address).await)
         });
     }
     let mut trouble = None;
     let mut silent = false;
     loop {
         tokio::select! {
+            biased;
             dial = dials.join_next() => match dial {
-                Some(Ok(Some(seen @ Seen::Trouble { .. }))) => trouble = Some(seen),
-                Some(Ok(Some(seen))) => return Some(seen),
-                Some(Ok(None)) => silent = true,
+                Some(Ok(Some(Some(seen @ Seen::Trouble { .. })))) => trouble = Some(seen),
+                Some(Ok(Some(Some(seen)))) => return Some(seen),
+                Some(Ok(Some(None))) => silent = true,
+                Some(Ok(None)) => {}
                 Some(Err(error)) => trouble = Some(Seen::Trouble { why: error.to_string() }),
                 None => return if silent { None } else { trouble },
             },
-            () = sleep_until(deadline) => return None,
+            () = silence(|| sample.connected.get().unwrap_or(start) + pacing.deadline) => return None,
         }
     }
 }

@@ -1,6 +1,6 @@
 //! One dial, or one datagram re-sent: the smallest attempt.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::future::{Future, poll_fn};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -31,12 +31,14 @@ pub(super) struct Sample {
     pub probe: Rc<Probe>,
     pub nonce: Nonce,
     pub ports: RefCell<Vec<u16>>,
+    /// When a dial has last come through to the other end's kernel.
+    pub connected: Cell<Option<Instant>>,
 }
 
 impl Sample {
     pub(super) fn new(probe: Rc<Probe>, round: u64) -> Rc<Self> {
         let nonce = Nonce { round, index: probe.index };
-        Rc::new(Self { probe, nonce, ports: RefCell::default() })
+        Rc::new(Self { probe, nonce, ports: RefCell::default(), connected: Cell::default() })
     }
 
     /// One dial over TCP or HTTP. `None` is silence.
@@ -56,6 +58,9 @@ impl Sample {
                 Poll::Pending => connecting.await,
             }
         };
+        if connected.is_ok() {
+            self.connected.set(Some(Instant::now()));
+        }
         let talked = match connected {
             Ok(stream) => match self.probe.transport {
                 Transport::Http => self.fetch(stream).await,
@@ -130,14 +135,13 @@ impl Sample {
         }
     }
 
-    /// A datagram, re-sent at each offset until something comes back. `None` is silence until `deadline`.
+    /// A datagram, re-sent at each offset; whoever calls says how long to listen. `None` is silence, as in a dial.
     pub(super) async fn send(
         &self,
         address: IpAddr,
         start: Instant,
         offsets: &[Duration],
         sent: &RefCell<u32>,
-        deadline: Instant,
     ) -> Option<Seen> {
         let to = SocketAddr::new(address, self.probe.port);
         let socket = match socket::udp(to).await {
@@ -159,9 +163,9 @@ impl Sample {
             std::future::pending::<()>().await;
         };
         tokio::select! {
+            biased;
             seen = self.hear(&socket, to) => seen,
             () = sending => None,
-            () = sleep_until(deadline) => None,
         }
     }
 
@@ -209,6 +213,28 @@ impl Sample {
         if let Some(local) = socket::local(socket).filter(|it| it.port() != 0) {
             self.ports.borrow_mut().push(local.port());
         }
+    }
+}
+
+/// Comes back when there has been silence until then. A process that did not get its turn has not listened: what it was
+/// late by, it listens longer.
+pub(super) async fn silence(until: impl Fn() -> Instant) {
+    /// Timers of a process that gets its turn are not as late as this.
+    const LATE: Duration = Duration::from_millis(20);
+    /// Longer than this nobody waits for a turn.
+    const LONGEST: Duration = Duration::from_secs(3);
+    let mut longer = Duration::ZERO;
+    loop {
+        let due = until() + longer;
+        sleep_until(due).await;
+        if until() + longer > due {
+            continue;
+        }
+        let late = due.elapsed();
+        if late < LATE || longer >= LONGEST {
+            return;
+        }
+        longer += late * 2;
     }
 }
 

@@ -166,7 +166,8 @@ pub(super) async fn once(sample: &Sample, way: Way, names: &Names, until: Instan
         }
         (Way::Address(address), Transport::Udp | Transport::Dns) => {
             let sent = std::cell::RefCell::new(0);
-            sample.send(address, Instant::now(), &[Duration::ZERO], &sent, until).await
+            let sending = sample.send(address, Instant::now(), &[Duration::ZERO], &sent);
+            timeout_at(until, sending).await.unwrap_or(None)
         }
         (
             Way::Address(address),

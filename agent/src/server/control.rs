@@ -11,8 +11,8 @@ use tokio::time::timeout;
 
 use super::serve::{State, doing};
 use crate::clock;
+use crate::half_open::half_open;
 use crate::identity::control_socket;
-use crate::ledger;
 use crate::protocol::{Identity, MAX_LINE, Reply, Request};
 
 /// The driver sits in the same pod: an answer later than this will not come.
@@ -51,7 +51,7 @@ async fn answer(stream: UnixStream, state: &State) -> io::Result<()> {
             Reply::Arrivals {
                 id,
                 arrivals: ledger.of_round(round.0),
-                half_open: ledger::half_open(),
+                half_open: half_open(),
                 complete: ledger.is_complete_since(since),
             }
         }
