@@ -45,13 +45,11 @@ pub(super) async fn audit(cluster: &Cluster, profile: &LoadedPlatform) -> Seen {
     let Some(log) = AuditLog::of(profile, cluster) else {
         return (None, "the profile gives no access to an audit log".to_owned());
     };
-    let read = match log.text(Timestamp::now() - SignedDuration::from_mins(5)).await {
-        Ok(text) => log.read(&text).try_fold(0_usize, |count, event| event.map(|_| count + 1)),
-        Err(error) => Err(error),
-    };
+    let mut events = 0_usize;
+    let read = log.each(Timestamp::now() - SignedDuration::from_mins(5), |_, _| events += 1).await;
     match read {
         // Whether what is done just now is there too is for the features to say.
-        Ok(events) => (Some(events > 0), format!("the audit log of the last minutes has {events} events")),
+        Ok(()) => (Some(events > 0), format!("the audit log of the last minutes has {events} events")),
         Err(error) => (None, error.to_string()),
     }
 }

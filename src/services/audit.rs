@@ -8,7 +8,7 @@ use serde::Deserialize;
 use crate::cluster::Cluster;
 use crate::profile::{AuditPromise, LoadedPlatform};
 use crate::services::CommandError;
-use crate::services::command::{Surroundings, answer};
+use crate::services::command::{Surroundings, lines};
 
 /// One event of `audit.k8s.io/v1`, as far as it is looked at.
 #[derive(Clone, Debug, Deserialize)]
@@ -106,25 +106,40 @@ impl AuditLog {
         &self.promise
     }
 
-    /// The log from about then on, as it was written. It may be large: keep no more of it than is needed.
-    pub async fn text(&self, since: Timestamp) -> Result<String, CommandError> {
+    /// Shows each line of the log from about then on with its event, one after the other: the log of a busy cluster is
+    /// larger than anybody's memory. A line that cannot be read is an error, since it may be the one that matters.
+    ///
+    /// # Errors
+    /// The log cannot be had, or a line is no event.
+    pub async fn each(
+        &self,
+        since: Timestamp,
+        mut show: impl FnMut(&str, AuditEvent),
+    ) -> Result<(), CommandError> {
         let since = since.to_string();
         let values = [("context", self.context.as_str()), ("since", &since)];
         let around = Surroundings { directory: &self.directory, kubeconfig: &self.kubeconfig };
-        answer(&self.promise.log, &values, around).await
-    }
-
-    /// Reads its events, one by one; a line that cannot be read is an error, since it may be the one that matters.
-    pub fn read<'a>(&'a self, text: &'a str) -> impl Iterator<Item = Result<AuditEvent, CommandError>> + 'a {
-        let read = |line: &str| {
-            serde_json::from_str(line).map_err(|error| CommandError::Answer {
+        let mut unreadable = None;
+        lines(&self.promise.log, &values, around, |line| {
+            let line = line.trim();
+            if line.is_empty() || unreadable.is_some() {
+                return;
+            }
+            match serde_json::from_str(line) {
+                Ok(event) => show(line, event),
+                Err(error) => unreadable = Some(error.column()),
+            }
+        })
+        .await?;
+        match unreadable {
+            None => Ok(()),
+            Some(column) => Err(CommandError::Answer {
                 program: self.promise.log.command.first().cloned().unwrap_or_default(),
                 what: "an audit log",
                 // The error's own words may hold a piece of the line.
-                why: format!("a line cannot be read (column {})", error.column()),
-            })
-        };
-        text.lines().map(str::trim).filter(|line| !line.is_empty()).map(read)
+                why: format!("a line cannot be read (column {column})"),
+            }),
+        }
     }
 }
 

@@ -1,9 +1,11 @@
 //! Programs of the profile that answer on stdout.
 
+use std::io;
 use std::path::Path;
 use std::process::Stdio;
 
-use tokio::process::Command;
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
+use tokio::process::{ChildStderr, ChildStdout, Command};
 
 use crate::profile::{ProgramCall, Timespan};
 
@@ -22,7 +24,7 @@ pub enum CommandError {
         /// Its name.
         program: String,
         /// Why.
-        source: std::io::Error,
+        source: io::Error,
     },
     /// It took too long.
     #[error("`{program}` did not end within {within}")]
@@ -69,31 +71,67 @@ pub(super) async fn answer(
     values: &[(&str, &str)],
     around: Surroundings<'_>,
 ) -> Result<String, CommandError> {
+    let mut text = String::new();
+    lines(call, values, around, |line| text.push_str(line)).await?;
+    Ok(text)
+}
+
+/// Runs a program with its placeholders filled in, and shows each line that it writes to stdout as it comes, its end
+/// included. What comes of them counts only if the program ends well.
+pub(super) async fn lines(
+    call: &ProgramCall,
+    values: &[(&str, &str)],
+    around: Surroundings<'_>,
+    show: impl FnMut(&str),
+) -> Result<(), CommandError> {
     let words: Vec<String> = call.command.iter().map(|word| filled(word, values)).collect();
     let (name, arguments) = words.split_first().map_or(("", &[][..]), |(name, rest)| (name.as_str(), rest));
     let program = name.to_owned();
     let start = |source| CommandError::Start { program: program.clone(), source };
     let file = if name == OWN { std::env::current_exe().map_err(start)? } else { name.into() };
     let mut command = Command::new(file);
-    command.args(arguments).current_dir(around.directory).stdin(Stdio::null()).kill_on_drop(true);
+    command.args(arguments).current_dir(around.directory).kill_on_drop(true);
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     if !around.kubeconfig.is_empty() {
         command.env("KUBECONFIG", around.kubeconfig);
     }
-    let output = match tokio::time::timeout(call.timeout.get(), command.output()).await {
+    let mut child = command.spawn().map_err(start)?;
+    let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
+    let told = async { tokio::join!(read_lines(stdout, show), read_all(stderr), child.wait()) };
+    let (read, said, status) = match tokio::time::timeout(call.timeout.get(), told).await {
         Err(_) => return Err(CommandError::Slow { program, within: call.timeout }),
-        Ok(output) => output.map_err(start)?,
+        Ok((read, said, status)) => (read, said.map_err(start)?, status.map_err(start)?),
     };
-    if output.status.success() {
-        return String::from_utf8(output.stdout).map_err(|_| CommandError::Answer {
-            program,
-            what: "text",
-            why: "it is not UTF-8".to_owned(),
-        });
+    if status.success() {
+        return read.map_err(|error| CommandError::Answer { program, what: "text", why: error.to_string() });
     }
-    let said = String::from_utf8_lossy(&output.stderr);
+    let said = String::from_utf8_lossy(&said);
     let lines: Vec<&str> = said.lines().collect();
     let said = lines[lines.len().saturating_sub(TAIL)..].join("; ");
-    Err(CommandError::Failed { program, status: output.status, said })
+    Err(CommandError::Failed { program, status, said })
+}
+
+/// Reads to the end whatever is wrong with a line on the way: a program whose reader is gone would fail for that.
+async fn read_lines(stdout: Option<ChildStdout>, mut show: impl FnMut(&str)) -> io::Result<()> {
+    let Some(stdout) = stdout else { return Ok(()) };
+    let mut stdout = BufReader::with_capacity(64 << 10, stdout);
+    let (mut line, mut all) = (Vec::new(), Ok(()));
+    while stdout.read_until(b'\n', &mut line).await? > 0 {
+        match std::str::from_utf8(&line) {
+            Ok(text) => show(text),
+            Err(_) => all = Err(io::Error::other("it is not UTF-8")),
+        }
+        line.clear();
+    }
+    all
+}
+
+async fn read_all(stderr: Option<ChildStderr>) -> io::Result<Vec<u8>> {
+    let mut said = Vec::new();
+    if let Some(mut stderr) = stderr {
+        stderr.read_to_end(&mut said).await?;
+    }
+    Ok(said)
 }
 
 /// Fills in placeholders, each once: a value that looks like a placeholder stays as it is.
@@ -145,6 +183,8 @@ mod tests {
         insta::assert_snapshot!(failed.unwrap_err(), @"`sh` ended with exit status: 3: no luck");
         let missing = answer(&call(&["/no/such/program"]), &[], around).await;
         assert!(matches!(missing, Err(CommandError::Start { .. })));
+        let binary = answer(&call(&["printf", "a\\n\\377\\nb"]), &[], around).await;
+        insta::assert_snapshot!(binary.unwrap_err(), @"the answer of `printf` is not text: it is not UTF-8");
         let slow = ProgramCall { timeout: Timespan::from_millis(50), ..call(&["sleep", "60"]) };
         assert!(matches!(answer(&slow, &[], around).await, Err(CommandError::Slow { .. })));
     }

@@ -228,25 +228,37 @@ async fn keeps_a_secret(world: &mut World, tenant: String) -> StepResult {
     Ok(())
 }
 
-/// The log since the scenario began to act, and of its events those that are meant. Read again until none is missing or
-/// the time is over.
+/// What the log says of what a scenario did.
+#[derive(Debug, Default)]
+struct Record {
+    /// The event of each request, where there is one.
+    found: Vec<Option<AuditEvent>>,
+    /// Which events hold the marked value. The lines themselves are not told.
+    holding: Vec<String>,
+}
+
+/// Reads the log since the scenario began to act, again until no request is missing or the time is over.
 async fn record_of(
     log: &AuditLog,
     done: &Done,
     leeway: SignedDuration,
-) -> Result<(String, Vec<Option<AuditEvent>>), StepError> {
-    let trouble = |error| StepError::trouble_from("read the audit log", &error);
+) -> Result<Record, StepError> {
+    let marks: Vec<String> =
+        done.mark.iter().flat_map(|mark| [mark.clone(), STANDARD.encode(mark)]).collect();
     let deadline = tokio::time::Instant::now() + log.promise().recorded_within.get();
     loop {
         let over = tokio::time::Instant::now() >= deadline;
-        let text = log.text(done.began - leeway).await.map_err(trouble)?;
-        let meant = |event: &AuditEvent| {
-            event.stage == "ResponseComplete" && done.marked.iter().any(|marked| marked.is_of(event, leeway))
-        };
-        let mut events = Vec::new();
-        for event in log.read(&text) {
-            events.extend(Some(event.map_err(trouble)?).filter(meant));
-        }
+        let (mut events, mut holding) = (Vec::new(), Vec::new());
+        log.each(done.began - leeway, |line, event| {
+            if marks.iter().any(|mark| line.contains(mark)) {
+                holding.push(format!("{} of {} on level {}", event.verb, event.audit_id, event.level));
+            }
+            if event.stage == "ResponseComplete" && done.marked.iter().any(|marked| marked.is_of(&event, leeway)) {
+                events.push(event);
+            }
+        })
+        .await
+        .map_err(|error| StepError::trouble_from("read the audit log", &error))?;
         // Each event stands for one request: the same done twice has to be there twice.
         let mut found = Vec::new();
         for marked in &done.marked {
@@ -258,7 +270,7 @@ async fn record_of(
             found.push(place.map(|place| events.swap_remove(place)));
         }
         if over || found.iter().all(Option::is_some) {
-            return Ok((text, found));
+            return Ok(Record { found, holding });
         }
         tokio::time::sleep(AGAIN).await;
     }
@@ -288,7 +300,7 @@ async fn on_record(world: &mut World) -> StepResult {
         }
         Open::try_from(attempt).map_err(|no| StepError::from(Reason::from(no)))?;
     }
-    let (_, found) = record_of(&log, done, leeway).await?;
+    let Record { found, .. } = record_of(&log, done, leeway).await?;
     let within = log.promise().recorded_within;
     let rows = done
         .marked
@@ -325,18 +337,10 @@ async fn on_record(world: &mut World) -> StepResult {
 async fn value_not_on_record(world: &mut World) -> StepResult {
     let (log, leeway) = (log(world)?, leeway(world)?);
     let done = world.slots.require::<Done>("requests")?;
-    let mark = done.mark.clone().ok_or_else(|| StepError::trouble("no earlier step marked a value"))?;
-    let (text, _) = record_of(&log, done, leeway).await?;
-    let encoded = STANDARD.encode(&mark);
-    // The line itself is not told: it holds the value.
-    let holding: Vec<String> = text
-        .lines()
-        .filter(|line| line.contains(&mark) || line.contains(&encoded))
-        .map(|line| match serde_json::from_str::<AuditEvent>(line) {
-            Ok(event) => format!("{} of {} on level {}", event.verb, event.audit_id, event.level),
-            Err(_) => "a line that cannot be read".to_owned(),
-        })
-        .collect();
+    if done.mark.is_none() {
+        return Err(StepError::trouble("no earlier step marked a value").into());
+    }
+    let Record { holding, .. } = record_of(&log, done, leeway).await?;
     if holding.is_empty() {
         return Ok(());
     }
