@@ -16,7 +16,8 @@ use kube::api::{DeleteParams, PostParams};
 use kube::runtime::wait::{Condition, await_condition};
 use kube::{Api, Client};
 use plimsoll::probe::{
-    AddressKind, AgentPod, Fleet, MatrixPlan, MatrixResult, Source, Target, Transport, VerdictKind, image,
+    AddressKind, AgentPod, Entry, Fleet, MatrixPlan, MatrixResult, Source, Target, Transport, VerdictKind,
+    image,
 };
 
 #[path = "support/arguments.rs"]
@@ -110,7 +111,7 @@ async fn measure(client: &Client, image: &str, shape: &Shape) -> Result<()> {
     println!("{} streams open        {:>7.3} s", sources.len(), begun.elapsed().as_secs_f64());
     let plan = MatrixPlan::all_pairs(sources, targets);
     for _ in 0..shape.rounds {
-        report("open matrix", &fleet.run(plan.clone()).await);
+        report("open matrix", &fleet.run(plan.clone()).await, |_| true)?;
     }
     for tenant in &shape.tenants {
         let policy = NetworkPolicy {
@@ -135,7 +136,7 @@ async fn measure(client: &Client, image: &str, shape: &Shape) -> Result<()> {
         }
     }
     for _ in 0..shape.rounds {
-        report("closed matrix", &fleet.run(plan.clone()).await);
+        report("closed matrix", &fleet.run(plan.clone()).await, |it| it.source.place == it.target.place)?;
     }
     fleet.close().await;
     Ok(())
@@ -158,13 +159,23 @@ async fn create(client: &Client, pod: &Pod, begun: Instant) -> Result<()> {
     }
 }
 
-fn report(what: &str, result: &MatrixResult) {
+/// Of so many probes one may be wrong, with a hundred pods on two cores: fast and wrong is no figure.
+const WRONG_AT_MOST: usize = 1_000;
+
+/// Tells how long a round took, and refuses it if what it saw is not what is there.
+fn report(what: &str, result: &MatrixResult, is_open: impl Fn(&Entry<'_>) -> bool) -> Result<()> {
     let tally: Vec<_> = result.tally().iter().map(|(kind, count)| format!("{kind} {count}")).collect();
     let took = result.span().length().as_secs_f64();
     println!("{what:<14} {:>4} x {took:>7.3} s  {}", result.probes(), tally.join(", "));
     for entry in result.iter().filter(|entry| entry.cell.verdict.kind().is_unclear()).take(3) {
         println!("    {}: {}", entry.attempt(), entry.cell.verdict);
     }
+    let wrong =
+        result.iter().filter(|it| (it.cell.verdict.kind() == VerdictKind::Open) != is_open(it)).count();
+    if wrong * WRONG_AT_MOST > result.probes() {
+        return Err(format!("{what}: {wrong} of {} probes saw what is not there", result.probes()).into());
+    }
+    Ok(())
 }
 
 fn named(name: &str) -> ObjectMeta {

@@ -146,7 +146,10 @@ mod tests {
 
     fn line(second: usize) -> String {
         let (minute, second) = (second / 60, second % 60);
-        format!("{{\"stageTimestamp\":\"2026-11-24T10:{minute:02}:{second:02}.5Z\",\"x\":\"{}\"}}\n", "x".repeat(1_000))
+        format!(
+            "{{\"stageTimestamp\":\"2026-11-24T10:{minute:02}:{second:02}.5Z\",\"x\":\"{}\"}}\n",
+            "x".repeat(1_000)
+        )
     }
 
     fn printed(path: &Path, since: Option<&str>) -> String {
@@ -160,8 +163,10 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("audit.log");
         let lines: Vec<String> = (0..3_000).map(line).collect();
-        std::fs::write(directory.path().join("audit-2026-11-24T10-00-01.log"), lines[..1_000].concat()).unwrap();
-        std::fs::write(directory.path().join("audit-2026-11-24T10-00-02.log"), lines[1_000..2_000].concat()).unwrap();
+        std::fs::write(directory.path().join("audit-2026-11-24T10-00-01.log"), lines[..1_000].concat())
+            .unwrap();
+        std::fs::write(directory.path().join("audit-2026-11-24T10-00-02.log"), lines[1_000..2_000].concat())
+            .unwrap();
         std::fs::write(&path, lines[2_000..].concat() + "{\"being written").unwrap();
         std::fs::write(directory.path().join("other.log"), "not of it\n").unwrap();
         assert_eq!(printed(&path, None), lines.concat());

@@ -238,11 +238,7 @@ struct Record {
 }
 
 /// Reads the log since the scenario began to act, again until no request is missing or the time is over.
-async fn record_of(
-    log: &AuditLog,
-    done: &Done,
-    leeway: SignedDuration,
-) -> Result<Record, StepError> {
+async fn record_of(log: &AuditLog, done: &Done, leeway: SignedDuration) -> Result<Record, StepError> {
     let marks: Vec<String> =
         done.mark.iter().flat_map(|mark| [mark.clone(), STANDARD.encode(mark)]).collect();
     let deadline = tokio::time::Instant::now() + log.promise().recorded_within.get();
@@ -253,7 +249,9 @@ async fn record_of(
             if marks.iter().any(|mark| line.contains(mark)) {
                 holding.push(format!("{} of {} on level {}", event.verb, event.audit_id, event.level));
             }
-            if event.stage == "ResponseComplete" && done.marked.iter().any(|marked| marked.is_of(&event, leeway)) {
+            if event.stage == "ResponseComplete"
+                && done.marked.iter().any(|marked| marked.is_of(&event, leeway))
+            {
                 events.push(event);
             }
         })
