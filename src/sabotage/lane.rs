@@ -125,4 +125,8 @@ impl Stage for Watched {
         }
         self.stage.close(deadline).await
     }
+
+    async fn abandon(&mut self) {
+        self.stage.abandon().await;
+    }
 }

@@ -246,16 +246,18 @@ impl Stage for ClusterStage {
 
     async fn close(&mut self, deadline: Duration) -> Vec<Leftover> {
         // Not open: nothing was made.
-        let Some(Open { run, pool, detection }) = self.open.take() else { return Vec::new() };
+        let Some(Open { run, pool, detection }) = &mut self.open else { return Vec::new() };
         let started = Instant::now();
         let detected = async {
-            if let Some(mut detection) = detection
-                && tokio::time::timeout(deadline, &mut detection).await.is_err()
+            if let Some(detection) = detection
+                && tokio::time::timeout(deadline, &mut *detection).await.is_err()
             {
                 detection.abort();
             }
         };
         let (report, ()) = futures::join!(pool.close(deadline), detected);
+        *detection = None;
+        let run = run.clone();
         let mut leftovers: Vec<Leftover> =
             report.leftovers.into_iter().map(|(reference, why)| Leftover { reference, why }).collect();
         let within = deadline.saturating_sub(started.elapsed()).max(Duration::from_secs(5));
@@ -272,6 +274,15 @@ impl Stage for ClusterStage {
                 why: format!("nobody could look: {error}"),
             }),
         }
+        self.open = None;
         leftovers
+    }
+
+    async fn abandon(&mut self) {
+        let Some(Open { pool, detection, .. }) = self.open.take() else { return };
+        if let Some(detection) = detection {
+            detection.abort();
+        }
+        pool.abandon().await;
     }
 }

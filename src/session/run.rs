@@ -258,6 +258,7 @@ impl Session<'_> {
             Keep::Never => false,
         };
         let mut leftovers = if keep {
+            stage.abandon().await;
             self.events.warn(format!(
                 "the tenants of the run are kept; `plimsoll cleanup --run {}` removes them",
                 self.order.id
@@ -343,7 +344,7 @@ impl Session<'_> {
         hurry: bool,
     ) -> Vec<Leftover> {
         if hurry {
-            return self.cut_off().await;
+            return self.cut_off(stage).await;
         }
         let limit = self.order.teardown_deadline();
         // The stage keeps the deadline itself and names what is left; this one is for a stage that hangs.
@@ -367,12 +368,13 @@ impl Session<'_> {
         };
         match closed {
             Some(leftovers) => leftovers,
-            None => self.cut_off().await,
+            None => self.cut_off(stage).await,
         }
     }
 
     /// What is left when removal was cut off.
-    async fn cut_off(&self) -> Vec<Leftover> {
+    async fn cut_off<S: Stage>(&self, stage: &mut S) -> Vec<Leftover> {
+        stage.abandon().await;
         self.events.flush().await;
         let mut left = self.ledger.standing();
         // A tenant may be half made, and so may what looks at the cluster's capabilities: nobody has looked.

@@ -55,4 +55,8 @@ pub trait Stage {
 
     /// Removes everything of the run, within about `deadline`, and says what could not be.
     fn close(&mut self, deadline: Duration) -> impl Future<Output = Vec<Leftover>>;
+
+    /// Leaves everything where it stands, at once, closing or not: afterwards nothing more of the run is made, so
+    /// that what its journal names as standing is all that was told of.
+    fn abandon(&mut self) -> impl Future<Output = ()>;
 }

@@ -26,18 +26,29 @@ struct Toy {
     leftovers: Vec<Leftover>,
     opened: bool,
     closed: bool,
+    /// Where events go, once it is open.
+    events: Option<crate::engine::EventSink>,
+}
+
+impl Toy {
+    fn tenant(&self, name: &str) {
+        self.events.iter().for_each(|events| {
+            events.emit(Event::TenantReady {
+                name: name.into(),
+                role: crate::engine::TenantRole::Subject,
+                namespaces: vec![format!("toy-{name}")],
+                adapter: "manifests".into(),
+                took_ms: 1,
+            });
+        });
+    }
 }
 
 impl Stage for Toy {
     async fn open(&mut self, run: &StageRun) -> Result<Opened, Reason> {
         self.opened = true;
-        run.events.emit(Event::TenantReady {
-            name: "alpha".into(),
-            role: crate::engine::TenantRole::Subject,
-            namespaces: vec!["toy-alpha".into()],
-            adapter: "manifests".into(),
-            took_ms: 1,
-        });
+        self.events = Some(run.events.clone());
+        self.tenant("alpha");
         if self.fails_to_open {
             return Err(Reason::new(
                 ReasonKind::Trouble,
@@ -74,6 +85,12 @@ impl Stage for Toy {
         }
         self.closed = true;
         self.leftovers.clone()
+    }
+
+    async fn abandon(&mut self) {
+        // A tenant that becomes ready in the last moment.
+        self.tenant("late");
+        self.events = None;
     }
 }
 
@@ -312,7 +329,7 @@ async fn a_second_signal_stops_at_once_and_lists_what_is_left() {
     })
     .await;
     assert_eq!(came.ended.exit, Exit::Interrupted);
-    assert_eq!(whys(&came), [NOT_WAITED_FOR, NOT_LOOKED]);
+    assert_eq!(whys(&came), [NOT_WAITED_FOR, NOT_WAITED_FOR, NOT_LOOKED]);
 }
 
 #[tokio::test]
@@ -337,7 +354,7 @@ async fn a_signal_while_the_stage_opens_or_closes_is_heeded() {
     });
     assert_eq!(second.ended.exit, Exit::Interrupted);
     assert_eq!(second.ended.tally.passed, 2);
-    assert_eq!(whys(&second), [NOT_WAITED_FOR, NOT_LOOKED]);
+    assert_eq!(whys(&second), [NOT_WAITED_FOR, NOT_WAITED_FOR, NOT_LOOKED]);
 }
 
 #[tokio::test]
@@ -365,7 +382,7 @@ async fn the_deadline_of_the_run_and_a_stage_that_hangs_have_an_end() {
     let came = came(order, &mut stage, &mut Signals::channel().1).await;
     assert_eq!(came.ended.exit, Exit::Inconclusive);
     assert_eq!(came.outcomes()[1].2, "not started: the run's deadline of 1h passed");
-    assert_eq!(whys(&came), [NOT_WAITED_FOR, NOT_LOOKED]);
+    assert_eq!(whys(&came), [NOT_WAITED_FOR, NOT_WAITED_FOR, NOT_LOOKED]);
 }
 
 #[tokio::test]

@@ -12,6 +12,7 @@ use k8s_openapi::api::core::v1::{ResourceQuota, ServiceAccount};
 use kube::Api;
 use tokio::sync::{OnceCell, Semaphore};
 use tokio::time::Instant;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::adapter::{self, Case, Lender};
 use super::handle::fill;
@@ -40,6 +41,9 @@ pub(super) struct Inner {
     delivery: OnceCell<ImageDelivery>,
     onboarding: Semaphore,
     closed: AtomicBool,
+    /// What brings tenants in, and what ends all of it.
+    tasks: TaskTracker,
+    abandoned: CancellationToken,
 }
 
 #[derive(Default)]
@@ -110,6 +114,8 @@ impl TenantPool {
             delivery: OnceCell::new(),
             onboarding,
             closed: AtomicBool::new(false),
+            tasks: TaskTracker::new(),
+            abandoned: CancellationToken::new(),
         };
         Self { inner: Arc::new(inner) }
     }
@@ -142,13 +148,19 @@ impl TenantPool {
         // The task is no part of the scenario, but what it waits for is what the scenario waits for.
         let notes = Notes::current().unwrap_or_default();
         let _waiting = waiting_for(format!("tenant {} to be usable", spec.name));
-        let task = tokio::spawn(notes.scope(async move {
-            let tenant = cell.get_or_init(|| Box::pin(pool.onboard(&task_spec, id_suffix))).await.clone()?;
-            if task_spec.workload == Workload::ThreeTier {
-                tenant.workload.get_or_init(|| pool.deploy(&tenant)).await.clone()?;
-            }
-            Ok(tenant)
-        }));
+        let brought_in = async move {
+            let bring = async {
+                let onboard = || Box::pin(pool.onboard(&task_spec, id_suffix));
+                let tenant = cell.get_or_init(onboard).await.clone()?;
+                if task_spec.workload == Workload::ThreeTier {
+                    tenant.workload.get_or_init(|| pool.deploy(&tenant)).await.clone()?;
+                }
+                Ok(tenant)
+            };
+            let closed = || Err(TenantError::Closed { tenant: task_spec.name.clone() });
+            pool.inner.abandoned.run_until_cancelled(bring).await.unwrap_or_else(closed)
+        };
+        let task = self.inner.tasks.spawn(notes.scope(brought_in));
         let tenant = task.await.map_err(|error| TenantError::TooSlow {
             tenant: spec.name.clone(),
             within: Duration::ZERO,
@@ -232,6 +244,15 @@ impl TenantPool {
         report.removed.sort_by(|a, b| a.tenant.cmp(&b.tenant));
         report.leftovers.sort();
         report
+    }
+
+    /// Leaves everything as it stands and makes nothing more: what was being brought in ends where it is. Once this
+    /// has returned no tenant becomes ready any more, so that what the journal says of them is all there is.
+    pub async fn abandon(&self) {
+        self.inner.closed.store(true, Ordering::Release);
+        self.inner.abandoned.cancel();
+        self.inner.tasks.close();
+        self.inner.tasks.wait().await;
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
