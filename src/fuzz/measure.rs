@@ -1,6 +1,7 @@
 //! A stage as measured, beside what the oracle says of it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
@@ -28,6 +29,13 @@ pub struct Deviation {
     pub expected: String,
     /// What was seen.
     pub seen: VerdictKind,
+}
+
+impl fmt::Display for Deviation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { from, to, port, protocol, expected, seen, .. } = self;
+        write!(f, "expected {from} to {to}:{port}/{protocol} to be {expected}, saw {seen}")
+    }
 }
 
 /// A path: caller, called, port and protocol.
@@ -148,7 +156,7 @@ pub async fn measure(
     Ok(measured)
 }
 
-fn key(source: &Source, target: &Target) -> PathKey {
+pub(super) fn key(source: &Source, target: &Target) -> PathKey {
     (source.place.clone(), target.place.clone(), target.port, protocol(target.transport))
 }
 

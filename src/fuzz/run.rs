@@ -70,6 +70,17 @@ impl Source {
         }
     }
 
+    /// What the case of a number is called, without making it.
+    pub fn name(&self, number: usize) -> String {
+        match self {
+            Self::Generated { seed, .. } => format!("case {} of seed {seed}", number + 1),
+            Self::Given { cases, .. } => {
+                let name = cases.get(number).map_or("", |case| case.name.as_str());
+                format!("case {}: {name}", number + 1)
+            }
+        }
+    }
+
     fn case(&self, number: usize) -> Result<(Case, Option<Box<dyn ValueTree<Value = Case>>>), Trouble> {
         match self {
             Self::Generated { seed, .. } => {
@@ -106,6 +117,8 @@ pub struct Order {
     pub prefix: String,
     /// The cases.
     pub source: Source,
+    /// The number of the first that is tried, from 0.
+    pub from: usize,
     /// How many worlds stand side by side.
     pub parallel: usize,
     /// How long a policy may take to be in force everywhere.
@@ -124,23 +137,26 @@ pub enum Progress {
         /// And how long.
         took: Duration,
     },
-    /// A case was compared.
+    /// A case begins.
+    Begins {
+        /// Its number, from 0.
+        number: usize,
+    },
+    /// It was looked at, as far as it got.
+    Looked(Box<Looked>),
+    /// It could not be tried.
+    Stuck {
+        /// Its number, from 0.
+        number: usize,
+        /// Why.
+        why: String,
+    },
+    /// A case is done with, whatever came of it.
     Compared {
         /// How many have been by now.
         done: usize,
         /// Of how many.
         all: usize,
-    },
-    /// A case disagrees.
-    Disagrees {
-        /// Its number, from 1.
-        number: usize,
-        /// What it is called.
-        name: String,
-        /// What disagrees first.
-        first: Box<Deviation>,
-        /// And how much more.
-        more: usize,
     },
     /// Something smaller disagrees, too.
     Smaller {
@@ -149,6 +165,31 @@ pub enum Progress {
         /// And rules in the largest of them.
         rules: usize,
     },
+    /// A case that disagrees is as small as it gets.
+    Understood {
+        /// Its number, from 0.
+        number: usize,
+        /// What is left of it.
+        shrunk: Box<Shrunk>,
+    },
+}
+
+/// A case that was looked at.
+#[derive(Clone, Debug)]
+pub struct Looked {
+    /// Its number, from 0.
+    pub number: usize,
+    /// The case.
+    pub case: Case,
+    /// What was measured, stage by stage, up to the first that disagrees.
+    pub stages: Vec<Measured>,
+}
+
+impl Looked {
+    /// What disagrees.
+    pub fn deviations(&self) -> &[Deviation] {
+        self.stages.last().map_or(&[], |stage| &stage.deviations)
+    }
 }
 
 /// What came of all cases together.
@@ -261,7 +302,8 @@ struct Lane<'a> {
 /// The worlds cannot be set up.
 pub async fn run(order: &Order, keep: bool, show: &dyn Fn(Progress)) -> Result<Report, Trouble> {
     let began = Instant::now();
-    let lanes = order.parallel.clamp(1, 64).min(order.source.count().max(1));
+    let cases = order.source.count().saturating_sub(order.from);
+    let lanes = order.parallel.clamp(1, 64).min(cases.max(1));
     let towers =
         Watchtower::set_up(order.equipment.clone(), &order.prefix, u16::try_from(lanes).unwrap_or(1));
     let worlds = futures::future::try_join_all((0..lanes).map(|lane| {
@@ -340,18 +382,19 @@ impl Report {
 
 async fn work(mut lane: Lane<'_>, order: &Order, keep: bool, show: &dyn Fn(Progress)) -> Report {
     let mut report = Report::default();
-    let all = order.source.count();
+    let all = order.source.count().saturating_sub(order.from);
     // What the world was in before, since a disagreement may come from what was there.
     let mut before = Stage::default();
     while !lane.shared.over.load(Ordering::Relaxed) {
-        let number = lane.shared.next.fetch_add(1, Ordering::Relaxed);
-        if number >= all {
+        let number = order.from + lane.shared.next.fetch_add(1, Ordering::Relaxed);
+        if number >= order.source.count() {
             break;
         }
         match one_case(&mut lane, order, number, &before, keep, &mut report, show).await {
             Ok(last) => before = last,
             Err(trouble) => {
                 report.troubles.push(format!("case {}: {trouble}", number + 1));
+                show(Progress::Stuck { number, why: trouble.to_string() });
                 // The world is not what it is thought to be any more.
                 break;
             }
@@ -374,38 +417,46 @@ async fn one_case(
     show: &dyn Fn(Progress),
 ) -> Result<Stage, Trouble> {
     let (case, tree) = order.source.case(number)?;
+    show(Progress::Begins { number });
     let patience = Patience { deadline: order.convergence, looks: 3 };
-    let mut deviations = Vec::new();
+    let mut looked = Looked { number, case: case.clone(), stages: Vec::new() };
     for (at, stage) in case.stages.iter().enumerate() {
         let measured = lane.stage(stage, at, patience).await?;
         report.tally.count(&measured);
         lane.shared.hear(&measured);
         report.troubles.extend(measured.unclear.iter().map(|it| format!("case {}: {it}", number + 1)));
-        deviations.clone_from(&measured.deviations);
         if keep {
-            report.measured.push((case.clone(), at, measured));
+            report.measured.push((case.clone(), at, measured.clone()));
         }
-        if !deviations.is_empty() {
+        looked.stages.push(measured);
+        if !looked.deviations().is_empty() {
             break;
         }
     }
     report.tally.cases += 1;
     let last = case.stages.last().cloned().unwrap_or_default();
-    let Some(first) = deviations.first() else { return Ok(last) };
-    // Nobody begins another case: what is found is to be understood first.
-    lane.shared.over.store(true, Ordering::Relaxed);
-    let more = deviations.len() - 1;
-    show(Progress::Disagrees {
-        number: number + 1,
-        name: case.name.clone(),
-        first: Box::new(first.clone()),
-        more,
-    });
-    let as_it_is = Shrunk { case: case.clone(), deviations: deviations.clone(), tries: 0, complete: false };
+    let deviations = looked.deviations().to_vec();
+    if !deviations.is_empty() {
+        // Nobody begins another case: what is found is to be understood first.
+        lane.shared.over.store(true, Ordering::Relaxed);
+    }
+    show(Progress::Looked(Box::new(looked)));
+    if deviations.is_empty() {
+        return Ok(last);
+    }
+    let as_it_is = Shrunk { case: case.clone(), deviations, tries: 0, complete: false };
     let shrunk = match order.bounds {
-        Some(bounds) => make_smaller(lane, order, &as_it_is, before, tree, bounds, show).await?,
+        Some(bounds) => match make_smaller(lane, order, &as_it_is, before, tree, bounds, show).await {
+            Ok(shrunk) => shrunk,
+            // It disagrees all the same.
+            Err(trouble) => {
+                report.troubles.push(format!("case {}, made smaller: {trouble}", number + 1));
+                as_it_is
+            }
+        },
         None => as_it_is,
     };
+    show(Progress::Understood { number, shrunk: Box::new(shrunk.clone()) });
     report.disagreements.push(Disagreement { number, shrunk, original: case });
     Ok(last)
 }

@@ -5,10 +5,17 @@ use std::convert::Infallible;
 use std::time::Duration;
 
 use super::case::{Case, Ground, GroundPod, rules};
-use super::measure::Deviation;
-use super::{Bounds, Judge, Origin, Reproduction, Source, generate, shrink, strategy};
+use super::measure::{Deviation, Measured};
+use super::{
+    Bounds, Judge, Looked, Origin, Progress, Recorder, Reproduction, Source, generate, shrink, strategy,
+};
+use crate::cluster::RunId;
+use crate::engine::{Outcome, Reason, ReasonKind};
+use crate::exit::Exit;
 use crate::oracle::network_policy::{Flow, Oracle, Protocol, policy_violations};
 use crate::probe::VerdictKind;
+use crate::report::Model;
+use crate::session::{Closing, Ended, Recording, RunOrder};
 
 fn case(number: usize) -> Case {
     generate(7, number).unwrap().current()
@@ -265,4 +272,113 @@ fn the_classic_cases_mean_something_and_close_something() {
         assert!(policies || closed == 0);
         assert!(closed > 0 || !policies || case.name.starts_with("made"), "{} closes nothing", case.name);
     }
+}
+
+/// A run of three cases on record: one agrees, one disagrees, the third is never begun.
+async fn recorded(dir: &std::path::Path, seen: [Measured; 2], doubts: Vec<String>) -> (Ended, Model) {
+    let source = Source::Generated { seed: 7, cases: 3 };
+    let order = RunOrder {
+        id: RunId::random(),
+        command: "plimsoll -q fuzz network --seed=7 --cases 3 --context prod"
+            .split(' ')
+            .map(Into::into)
+            .collect(),
+        platform: std::sync::Arc::new(crate::profile::load_lab().unwrap()),
+        plan: super::plan(&source, 0, "seed 7"),
+        features: Vec::new(),
+        steps: cucumber::step::Collection::new(),
+        seed: 7,
+        concurrency: 1,
+        keep: crate::session::Keep::Never,
+        runs: dir.to_owned(),
+        reports: Vec::new(),
+        requirements: Vec::new(),
+        live: None,
+    };
+    let books = Recording::begin(&order, None).unwrap();
+    let recorder = Recorder::new(books.events().clone());
+    for (number, measured) in seen.into_iter().enumerate() {
+        recorder.note(&Progress::Begins { number }, None);
+        let case = generate(7, number).unwrap().current();
+        let looked = Looked { number, case, stages: vec![measured] };
+        recorder
+            .note(&Progress::Looked(Box::new(looked)), Some(std::path::Path::new("r/reproduction-2.yaml")));
+    }
+    let closing = Closing {
+        unstarted: Reason::new(ReasonKind::Trouble, "not started: case 2 disagrees"),
+        signal: None,
+        leftovers: Vec::new(),
+        doubts,
+        versions: serde_json::Value::Null,
+    };
+    drop(recorder);
+    let ended = books.close(closing).await;
+    let journal = crate::evidence::read(&ended.directory.join(crate::evidence::Journal::FILE)).unwrap();
+    assert_eq!(journal.integrity(), crate::evidence::Integrity::Intact);
+    (ended, Model::from_journal(&journal, &[]))
+}
+
+fn measured(deviations: Vec<Deviation>, unclear: Vec<String>) -> Measured {
+    let path = |to: &str, open| (("x/a".to_owned(), to.to_owned(), 80, Protocol::Tcp), open);
+    Measured {
+        cells: 2,
+        open: 1,
+        expected: [path("x/b", true), path("y/a", false)].into(),
+        deviations,
+        unclear,
+        ..Measured::default()
+    }
+}
+
+fn deviation() -> Deviation {
+    Deviation {
+        stage: 0,
+        from: "x/a".into(),
+        to: "y/a".into(),
+        port: 80,
+        protocol: Protocol::Tcp,
+        expected: "closed".into(),
+        seen: VerdictKind::Open,
+    }
+}
+
+#[tokio::test]
+async fn a_case_that_disagrees_is_a_scenario_that_failed_and_says_how_to_try_it_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let seen = [measured(Vec::new(), Vec::new()), measured(vec![deviation(), deviation()], Vec::new())];
+    let (ended, model) = recorded(dir.path(), seen, Vec::new()).await;
+    assert_eq!(ended.exit, Exit::Failed, "{:?}", ended.troubles);
+    let outcomes: Vec<_> = model.scenarios.iter().map(|scenario| scenario.outcome).collect();
+    assert_eq!(outcomes, [Outcome::Passed, Outcome::Failed, Outcome::NotRun]);
+    let failed = &model.scenarios[1];
+    assert_eq!(failed.name, "case 2 of seed 7");
+    let reason = failed.reason.as_ref().unwrap();
+    assert_eq!(reason.message, "expected x/a to y/a:80/TCP to be closed, saw OPEN (and 1 more)");
+    assert_eq!(
+        reason.hint.as_deref(),
+        Some("`plimsoll fuzz network --replay r/reproduction-2.yaml` tries the smallest such case again")
+    );
+    assert_eq!(failed.repeat.as_deref(), Some("plimsoll fuzz network --context prod --case 2 --seed 7"));
+    for file in ["report.html", "report.json", "junit.xml", "report.md", "bundle.tar.gz"] {
+        assert!(ended.directory.join(file).is_file(), "{file}");
+    }
+}
+
+#[tokio::test]
+async fn what_could_not_be_told_and_what_shows_nothing_is_inconclusive() {
+    let dir = tempfile::tempdir().unwrap();
+    let unclear = measured(Vec::new(), vec!["x/a to x/b:80/TCP: PROBE-ERROR".into()]);
+    let (ended, model) = recorded(dir.path(), [measured(Vec::new(), Vec::new()), unclear], Vec::new()).await;
+    assert_eq!(ended.exit, Exit::Inconclusive);
+    assert_eq!(model.scenarios[1].outcome, Outcome::Inconclusive);
+    assert_eq!(
+        model.scenarios[1].reason.as_ref().unwrap().message,
+        "it could not be told whether a path is open: x/a to x/b:80/TCP: PROBE-ERROR"
+    );
+    let dir = tempfile::tempdir().unwrap();
+    let fine = || measured(Vec::new(), Vec::new());
+    let (ended, model) = recorded(dir.path(), [fine(), fine()], vec!["nothing was closed".into()]).await;
+    assert_eq!(ended.exit, Exit::Inconclusive);
+    assert_eq!(model.scenarios[0].outcome, Outcome::Passed);
+    assert_eq!(ended.troubles, ["nothing was closed"]);
 }

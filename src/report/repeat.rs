@@ -19,21 +19,50 @@ const KEPT: &[&str] = &[
     "--agent-image",
 ];
 
+/// And those of `fuzz`, which say where its cases are from.
+const FUZZ_KEPT: &[&str] = &["--cases-from", "--replay", "--parallel"];
+
+/// How the scenarios of `fuzz` are named, up to the number of the case.
+const FUZZED: &str = "fuzz/network/case-";
+
 /// Builds the command from the one that was typed.
 pub(super) fn command(typed: &[String], scenario: &str, seed: u64) -> String {
-    let mut words = vec!["plimsoll".to_owned(), "run".to_owned()];
+    let case = scenario.strip_prefix(FUZZED);
+    let (command, more): (&[&str], _) = match case {
+        Some(_) => (&["plimsoll", "fuzz", "network"], FUZZ_KEPT),
+        None => (&["plimsoll", "run"], &[][..]),
+    };
+    let kept = |name: &str| KEPT.contains(&name) || more.contains(&name);
+    let mut words: Vec<String> = command.iter().map(|word| (*word).to_owned()).collect();
     let mut rest = typed.iter();
     while let Some(word) = rest.next() {
         match word.split_once('=') {
-            Some((name, _)) if KEPT.contains(&name) => words.push(word.clone()),
-            None if KEPT.contains(&word.as_str()) => {
+            Some((name, _)) if kept(name) => words.push(word.clone()),
+            None if kept(word) => {
                 words.push(word.clone());
                 words.extend(rest.next().cloned());
             }
+            None if case.is_some() && word == "--all" => words.push(word.clone()),
             _ => {}
         }
     }
-    words.extend(["--scenario".to_owned(), scenario.to_owned(), "--seed".to_owned(), seed.to_string()]);
+    let given = |name: &str| words.iter().any(|word| word.split('=').next() == Some(name));
+    let (replayed, from_file) = (given("--replay"), given("--cases-from"));
+    let seed = ["--seed".to_owned(), seed.to_string()];
+    match case {
+        None => {
+            words.extend(["--scenario".to_owned(), scenario.to_owned()]);
+            words.extend(seed);
+        }
+        // There is one case in such a file.
+        Some(_) if replayed => {}
+        Some(number) => {
+            words.extend(["--case".to_owned(), number.to_owned()]);
+            if !from_file {
+                words.extend(seed);
+            }
+        }
+    }
     words.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" ")
 }
 
@@ -60,6 +89,22 @@ mod tests {
         assert_eq!(
             command(&typed, "network/apart/closed", 7),
             "plimsoll run --profile p.yaml --context=prod --scenario network/apart/closed --seed 7"
+        );
+    }
+
+    #[test]
+    fn a_case_of_fuzz_is_tried_again_by_fuzz() {
+        assert_eq!(
+            command(
+                &typed("plimsoll fuzz network --cases-from a.json --all --context c"),
+                "fuzz/network/case-3",
+                9
+            ),
+            "plimsoll fuzz network --cases-from a.json --all --context c --case 3"
+        );
+        assert_eq!(
+            command(&typed("plimsoll fuzz network --replay=r.yaml"), "fuzz/network/case-1", 9),
+            "plimsoll fuzz network --replay=r.yaml"
         );
     }
 

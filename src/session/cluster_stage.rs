@@ -11,7 +11,7 @@ use crate::{
     cluster::{self, CapabilityCheck, Cluster, ClusterError, Ownership, PeerClusters, SweepSelection},
     engine::{Event, EventSink, Evidence, Reason},
     probe::SharedFleet,
-    profile::LoadedPlatform,
+    profile::{LoadedPlatform, Platform},
     tenant::{AgentImage, Inspector, PoolSettings, TenantPool},
 };
 
@@ -83,38 +83,13 @@ impl ClusterStage {
 
     /// Says what is there: server, nodes, clock.
     async fn look(&self, run: &StageRun) -> Result<Opened, ClusterError> {
-        let (server, nodes, skew) =
-            futures::join!(self.cluster.server_info(), self.cluster.nodes(), self.cluster.clock_skew());
-        let (server, nodes) = (server?, nodes?);
-        let mut stand_ins = self.platform.platform.spec.stand_ins.clone();
-        for planted in self.cluster.provider().planted().await {
-            run.events.warn(planted.clone());
-            stand_ins.push(planted);
-        }
-        run.events.emit(Event::ClusterSeen {
-            provider: self.cluster.provider().name().to_owned(),
-            context: self.cluster.context().to_owned(),
-            server: self.cluster.server().to_owned(),
-            server_version: server.version.clone(),
-            nodes: nodes.iter().map(|node| (node.name.clone(), node.kubelet.clone())).collect(),
-            stand_ins,
-        });
-        match skew {
-            Ok(skew) => self.mind_skew(skew, &run.events),
-            Err(error) => run.events.warn(format!("the clocks could not be compared: {error}")),
-        }
-        let kubelets: Vec<_> =
-            nodes.iter().map(|node| json!({ "name": node.name, "kubelet": node.kubelet })).collect();
+        let mut versions = see(&self.cluster, &self.platform.platform, &run.events).await?;
+        versions["agentImage"] = self.image.reference.clone().into();
         Ok(Opened {
             context: self.cluster.context().to_owned(),
             services: Services::default(),
             capabilities: Vec::new(),
-            versions: json!({
-                "server": server.version,
-                "serverPlatform": server.platform,
-                "nodes": kubelets,
-                "agentImage": self.image.reference,
-            }),
+            versions,
         })
     }
 
@@ -139,21 +114,6 @@ impl ClusterStage {
         })
     }
 
-    /// Times of the cluster and ours stand side by side in the evidence, so a reader must know if they differ.
-    fn mind_skew(&self, skew: cluster::ClockSkew, events: &EventSink) {
-        let bound = self.platform.platform.spec.bounds.clock_skew;
-        let bound = bound.map_or(Duration::from_secs(5), Into::into);
-        if skew.exceeds(bound) {
-            let direction = if skew.ahead_ms > 0 { "ahead of" } else { "behind" };
-            events.warn(format!(
-                "the API server's clock is {:.1}s {direction} ours (give or take {:.1}s): compare times of the \
-                 journal with times of the cluster with that in mind",
-                skew.ahead_ms.unsigned_abs() as f64 / 1000.0,
-                skew.uncertainty_ms as f64 / 1000.0,
-            ));
-        }
-    }
-
     /// Finds everything that still carries the run's label, removes it, and says what stays.
     async fn sweep(&self, run: &StageRun, within: Duration) -> Result<Vec<Leftover>, ClusterError> {
         let selection = SweepSelection::Runs([run.id.to_string()].into());
@@ -172,6 +132,55 @@ impl ClusterStage {
                 why: left.stuck.unwrap_or_else(|| "it is still there".into()),
             })
             .collect())
+    }
+}
+
+/// Tells what cluster it is: server, nodes, what stands in for what, and how its clock goes. Returns the versions of what
+/// was found, for the bundle.
+///
+/// # Errors
+/// The cluster cannot be asked.
+pub async fn see(
+    cluster: &Cluster,
+    platform: &Platform,
+    events: &EventSink,
+) -> Result<serde_json::Value, ClusterError> {
+    let (server, nodes, skew) = futures::join!(cluster.server_info(), cluster.nodes(), cluster.clock_skew());
+    let (server, nodes) = (server?, nodes?);
+    let mut stand_ins = platform.spec.stand_ins.clone();
+    for planted in cluster.provider().planted().await {
+        events.warn(planted.clone());
+        stand_ins.push(planted);
+    }
+    events.emit(Event::ClusterSeen {
+        provider: cluster.provider().name().to_owned(),
+        context: cluster.context().to_owned(),
+        server: cluster.server().to_owned(),
+        server_version: server.version.clone(),
+        nodes: nodes.iter().map(|node| (node.name.clone(), node.kubelet.clone())).collect(),
+        stand_ins,
+    });
+    match skew {
+        Ok(skew) => mind_skew(skew, platform, events),
+        Err(error) => events.warn(format!("the clocks could not be compared: {error}")),
+    }
+    let kubelets: Vec<_> =
+        nodes.iter().map(|node| json!({ "name": node.name, "kubelet": node.kubelet })).collect();
+    Ok(json!({ "server": server.version, "serverPlatform": server.platform, "nodes": kubelets }))
+}
+
+/// Times of the cluster and ours stand side by side in the evidence, so a reader must know if they differ.
+fn mind_skew(skew: cluster::ClockSkew, platform: &Platform, events: &EventSink) {
+    let bound = platform.spec.bounds.clock_skew;
+    let bound = bound.map_or(Duration::from_secs(5), Into::into);
+    if skew.exceeds(bound) {
+        let direction = if skew.ahead_ms > 0 { "ahead of" } else { "behind" };
+        events.warn(format!(
+            "the API server's clock is {:.1}s {direction} ours (give or take {:.1}s): compare times of the journal with \
+             times of the cluster with that in mind",
+            skew.ahead_ms.unsigned_abs() as f64 / 1000.0,
+            skew.uncertainty_ms as f64 / 1000.0,
+        ));
     }
 }
 

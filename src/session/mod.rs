@@ -5,12 +5,14 @@ mod cluster_stage;
 mod decide;
 mod finish;
 mod order;
+mod record;
 mod run;
 mod signals;
 mod stage;
 
-pub use cluster_stage::ClusterStage;
+pub use cluster_stage::{ClusterStage, see};
 pub use order::{Ended, Keep, Leftover, RunOrder, SessionError};
+pub use record::{Closing, Recording};
 pub use run::{run, run_journal_only};
 pub use signals::Signals;
 pub use stage::{Detected, Opened, Stage, StageRun};

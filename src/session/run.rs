@@ -4,22 +4,15 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use jiff::Zoned;
 use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
 
 use super::{
-    Ended, Keep, Leftover, Opened, RunOrder, SessionError, Signals, Stage, StageRun,
-    books::{JournalKeeper, Ledger, Screen},
-    decide::not_applicable,
-    finish,
+    Ended, Keep, Leftover, Opened, Recording, RunOrder, SessionError, Signals, Stage, StageRun,
+    decide::not_applicable, finish,
 };
 use crate::{
     bdd::{Results, RunContext, run_scenarios},
     cluster,
-    engine::{
-        Dispatcher, Event, EventConsumer, EventSink, Outcome, PlannedScenario, Reason, ReasonKind, RunEnd,
-        Signal, Tally, Waivers, exit,
-    },
-    evidence::{EvidenceError, JOURNAL_SCHEMA, Journal, Redactor},
+    engine::{Outcome, PlannedScenario, Reason, ReasonKind, RunEnd, Signal, Waivers},
     profile::Timespan,
 };
 
@@ -81,35 +74,16 @@ async fn play<S: Stage>(
     stage: &mut S,
     signals: &mut Signals,
 ) -> Result<(Ended, serde_json::Value), SessionError> {
-    let directory = order.directory();
-    let journal = Journal::create(&directory)?;
-    let cancel = CancellationToken::new();
-    let ledger = Ledger::default();
-    let mut consumers: Vec<Box<dyn EventConsumer>> =
-        vec![Box::new(JournalKeeper(journal)), Box::new(ledger.clone())];
-    if let Some(live) = order.live.take() {
-        consumers.push(Box::new(Screen { live, redactor: Redactor::new().map_err(EvidenceError::from)? }));
-    }
-    let (events, dispatcher) = Dispatcher::start(consumers, cancel.clone()).map_err(SessionError::Thread)?;
-    let session = Session { order, events: events.clone(), cancel, ledger };
-
-    session.announce();
+    let live = order.live.take();
+    let session = Session { books: Recording::begin(order, live)? };
     let played = session.play(stage, signals).await;
     let (end, leftovers, troubles) = session.settle(stage, signals, &played).await;
-    let code = exit(&end);
-    let took_ms = u64::try_from(events.elapsed().as_millis()).unwrap_or(u64::MAX);
-    events.emit(Event::RunFinished { tally: end.tally, exit: code.code(), took_ms });
-    drop(events);
-    let mut ended = Ended { exit: code, directory, tally: end.tally, leftovers, troubles };
-    ended.troubles.extend(dispatcher.close().into_iter().map(|failure| failure.to_string()));
-    Ok((ended, played.versions))
+    Ok((session.books.end(&end, leftovers, troubles), played.versions))
 }
 
+/// A run whose scenarios are Gherkin, on a stage.
 struct Session<'a> {
-    order: &'a RunOrder,
-    events: EventSink,
-    cancel: CancellationToken,
-    ledger: Ledger,
+    books: Recording<'a>,
 }
 
 /// What playing the plan left behind.
@@ -120,23 +94,9 @@ struct Played {
 }
 
 impl Session<'_> {
-    fn announce(&self) {
-        let order = self.order;
-        self.events.emit(Event::RunStarted {
-            schema: JOURNAL_SCHEMA.to_owned(),
-            run_id: order.id.to_string(),
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            seed: order.seed,
-            command: order.command.clone(),
-            profile: order.platform.platform.metadata.name.clone(),
-            profile_sha256: order.platform.sha256.clone(),
-        });
-        self.events.emit(Event::Planned { plan: order.plan.clone() });
-    }
-
     /// Opens the stage and runs what applies to it.
     async fn play<S: Stage>(&self, stage: &mut S, signals: &mut Signals) -> Played {
-        let deadline = Instant::now() + self.order.run_deadline().get();
+        let deadline = Instant::now() + self.books.order.run_deadline().get();
         let opened = match self.open(stage, signals, deadline).await {
             Ok(opened) => opened,
             Err(stop) => {
@@ -144,9 +104,9 @@ impl Session<'_> {
             }
         };
         let mut to_run = Vec::new();
-        for scenario in &self.order.plan.scenarios {
-            match not_applicable(scenario, &self.order.platform.platform, &opened.capabilities) {
-                Some(reason) => self.finish_unstarted(scenario, Outcome::NotApplicable, reason),
+        for scenario in &self.books.order.plan.scenarios {
+            match not_applicable(scenario, &self.books.order.platform.platform, &opened.capabilities) {
+                Some(reason) => self.books.finish_unstarted(scenario, Outcome::NotApplicable, reason),
                 None => to_run.push(scenario.clone()),
             }
         }
@@ -162,21 +122,21 @@ impl Session<'_> {
         deadline: Instant,
     ) -> Result<Opened, Stop> {
         let needs: BTreeSet<&String> =
-            self.order.plan.scenarios.iter().flat_map(|scenario| &scenario.needs).collect();
+            self.books.order.plan.scenarios.iter().flat_map(|scenario| &scenario.needs).collect();
         let start = StageRun {
-            id: self.order.id.clone(),
-            events: self.events.clone(),
+            id: self.books.order.id.clone(),
+            events: self.books.events.clone(),
             needs: needs.into_iter().cloned().collect(),
         };
         tokio::select! {
             biased;
             signal = signals.next() => {
-                self.interrupted(signal);
+                self.books.interrupted(signal);
                 Err(Stop::Signal(signal))
             }
-            () = self.cancel.cancelled() => Err(Stop::Books),
+            () = self.books.cancel.cancelled() => Err(Stop::Books),
             opened = stage.open(&start) => opened.map_err(Stop::NoStage),
-            () = tokio::time::sleep_until(deadline) => Err(Stop::Deadline(self.order.run_deadline())),
+            () = tokio::time::sleep_until(deadline) => Err(Stop::Deadline(self.books.order.run_deadline())),
         }
     }
 
@@ -189,21 +149,21 @@ impl Session<'_> {
         opened: Opened,
         to_run: Vec<PlannedScenario>,
     ) -> (Option<Stop>, Option<Results>) {
-        let waivers = &self.order.platform.platform.spec.waivers;
+        let waivers = &self.books.order.platform.platform.spec.waivers;
         let waivers = Waivers::new(waivers, opened.context, Zoned::now().date());
         let context = Arc::new(RunContext {
-            run_id: self.order.id.to_string(),
-            seed: self.order.seed,
-            events: self.events.clone(),
-            cancel: self.cancel.clone(),
+            run_id: self.books.order.id.to_string(),
+            seed: self.books.order.seed,
+            events: self.books.events.clone(),
+            cancel: self.books.cancel.clone(),
             services: opened.services,
         });
         let mut scenarios = std::pin::pin!(run_scenarios(
             context,
             to_run,
-            self.order.features.clone(),
-            self.order.steps.clone(),
-            self.order.concurrency,
+            self.books.order.features.clone(),
+            self.books.order.steps.clone(),
+            self.books.order.concurrency,
             waivers,
         ));
         let mut lost = std::pin::pin!(stage.lost());
@@ -216,23 +176,23 @@ impl Session<'_> {
                         // Asked twice: what still runs is dropped where it stands.
                         return (stop, None);
                     }
-                    self.interrupted(signal);
+                    self.books.interrupted(signal);
                     Stop::Signal(signal)
                 }
                 results = &mut scenarios => return (stop, Some(results)),
-                () = self.cancel.cancelled(), if stop.is_none() => Stop::Books,
+                () = self.books.cancel.cancelled(), if stop.is_none() => Stop::Books,
                 why = &mut lost, if stop.is_none() => {
-                    self.events.warn(format!("{why}; the run ends early"));
+                    self.books.events.warn(format!("{why}; the run ends early"));
                     Stop::Lost(why)
                 }
                 () = tokio::time::sleep_until(deadline), if stop.is_none() => {
-                    let deadline = self.order.run_deadline();
-                    self.events.warn(format!("the run's deadline of {deadline} passed; the run ends early"));
+                    let deadline = self.books.order.run_deadline();
+                    self.books.events.warn(format!("the run's deadline of {deadline} passed; the run ends early"));
                     Stop::Deadline(deadline)
                 }
             };
             stop = Some(came);
-            self.cancel.cancel();
+            self.books.cancel.cancel();
         }
     }
 
@@ -243,52 +203,43 @@ impl Session<'_> {
         signals: &mut Signals,
         played: &Played,
     ) -> (RunEnd, Vec<Leftover>, Vec<String>) {
-        let mut troubles = self.account(played).await;
-        let outcomes = self.ledger.outcomes();
-        let tally: Tally = outcomes.values().flatten().copied().collect();
+        let mut troubles = self.account_for(played).await;
+        let tally = self.books.tally();
         let mut signal = match &played.stop {
             Some(Stop::Signal(signal)) => Some(*signal),
             _ => None,
         };
 
         let all_passed = tally.passed == tally.total();
-        let keep = match self.order.keep {
+        let keep = match self.books.order.keep {
             Keep::Always => true,
             Keep::Failed => !all_passed,
             Keep::Never => false,
         };
         let mut leftovers = if keep {
             stage.abandon().await;
-            self.events.warn(format!(
+            self.books.events.warn(format!(
                 "the tenants of the run are kept; `plimsoll cleanup --run {}` removes them",
-                self.order.id
+                self.books.order.id
             ));
             Vec::new()
         } else {
             // Asked twice in the middle of the scenarios: nothing more is waited for.
-            let hurry = signal.is_some() && played.results.is_none() && self.cancel.is_cancelled();
+            let hurry = signal.is_some() && played.results.is_none() && self.books.cancel.is_cancelled();
             self.close(stage, signals, &mut signal, hurry).await
         };
-        // A stage may tell of what stays as soon as it knows; what it did not tell is told here. Each once, however
-        // many ways lead to it.
-        let mut seen = BTreeSet::new();
-        leftovers.retain(|left| seen.insert(left.reference.clone()));
-        self.events.flush().await;
-        let told = self.ledger.leftovers();
-        for Leftover { reference, why } in leftovers.iter().filter(|left| !told.contains(&left.reference)) {
-            self.events.emit(Event::Leftover { reference: reference.clone(), why: why.clone() });
-        }
+        self.books.tell_leftovers(&mut leftovers).await;
 
         let waiver_problems = self.waiver_problems(played);
         if let Some(Results { troubles: more, .. }) = &played.results {
             troubles.extend(more.iter().cloned());
         }
         for trouble in &troubles {
-            self.events.warn(trouble.clone());
+            self.books.events.warn(trouble.clone());
         }
         let end = RunEnd {
             tally,
-            planned: self.order.plan.scenarios.len(),
+            planned: self.books.order.plan.scenarios.len(),
             signal,
             waiver_problems,
             leftovers: leftovers.len(),
@@ -298,9 +249,7 @@ impl Session<'_> {
     }
 
     /// Gives every planned scenario without an outcome one, and checks that the sum equals the plan.
-    async fn account(&self, played: &Played) -> Vec<String> {
-        self.events.flush().await;
-        let outcomes = self.ledger.outcomes();
+    async fn account_for(&self, played: &Played) -> Vec<String> {
         let reason = played.stop.as_ref().map_or_else(
             || {
                 Reason::new(
@@ -310,24 +259,8 @@ impl Session<'_> {
             },
             Stop::reason,
         );
-        for scenario in &self.order.plan.scenarios {
-            if !outcomes.contains_key(&scenario.id) {
-                self.finish_unstarted(scenario, Outcome::NotRun, reason.clone());
-            }
-        }
-        self.events.flush().await;
-        let outcomes = self.ledger.outcomes();
-        let mut troubles = Vec::new();
-        for scenario in &self.order.plan.scenarios {
-            let count = outcomes.get(&scenario.id).map_or(0, Vec::len);
-            if count != 1 {
-                troubles.push(format!("internal error: scenario `{}` has {count} outcomes", scenario.id));
-            }
-        }
-        let planned: BTreeSet<_> = self.order.plan.scenarios.iter().map(|scenario| &scenario.id).collect();
-        for id in outcomes.keys().filter(|id| !planned.contains(id)) {
-            troubles.push(format!("internal error: scenario `{id}` ran but was not planned"));
-        }
+        let mut troubles = self.books.account(&reason).await;
+        let outcomes = self.books.ledger.outcomes();
         if played.stop.is_none() && outcomes.values().flatten().any(|outcome| *outcome == Outcome::NotRun) {
             troubles.push("internal error: a scenario of the plan was never started".into());
         }
@@ -346,7 +279,7 @@ impl Session<'_> {
         if hurry {
             return self.cut_off(stage).await;
         }
-        let limit = self.order.teardown_deadline();
+        let limit = self.books.order.teardown_deadline();
         // The stage keeps the deadline itself and names what is left; this one is for a stage that hangs.
         let last = Instant::now() + limit + limit / 4 + Duration::from_secs(1);
         let closed = {
@@ -358,7 +291,7 @@ impl Session<'_> {
                         if signal.is_some() {
                             break None;
                         }
-                        self.interrupted(came);
+                        self.books.interrupted(came);
                         *signal = Some(came);
                     }
                     leftovers = &mut closing => break Some(leftovers),
@@ -375,41 +308,34 @@ impl Session<'_> {
     /// What is left when removal was cut off.
     async fn cut_off<S: Stage>(&self, stage: &mut S) -> Vec<Leftover> {
         stage.abandon().await;
-        self.events.flush().await;
-        let mut left = self.ledger.standing();
+        self.books.events.flush().await;
+        let mut left = self.books.ledger.standing();
         // A tenant may be half made, and so may what looks at the cluster's capabilities: nobody has looked.
         left.push(Leftover {
-            reference: format!("whatever else carries the label {}={}", cluster::RUN_LABEL, self.order.id),
+            reference: format!(
+                "whatever else carries the label {}={}",
+                cluster::RUN_LABEL,
+                self.books.order.id
+            ),
             why: "removal was cut off before anybody looked".to_owned(),
         });
-        self.events.warn(format!("`plimsoll cleanup --run {}` removes what is left", self.order.id));
+        self.books
+            .events
+            .warn(format!("`plimsoll cleanup --run {}` removes what is left", self.books.order.id));
         left
     }
 
     fn waiver_problems(&self, played: &Played) -> usize {
         let Some(results) = &played.results else { return 0 };
         let judged = |scenario: &&PlannedScenario| {
-            let outcomes = self.ledger.outcomes();
+            let outcomes = self.books.ledger.outcomes();
             let outcome = outcomes.get(&scenario.id).and_then(|outcomes| outcomes.first());
             matches!(outcome, Some(Outcome::Passed | Outcome::Failed | Outcome::Waived))
         };
-        let problems = results.waivers.problems(self.order.plan.scenarios.iter().filter(judged));
+        let problems = results.waivers.problems(self.books.order.plan.scenarios.iter().filter(judged));
         for problem in &problems {
-            self.events.warn(problem.clone());
+            self.books.events.warn(problem.clone());
         }
         problems.len()
-    }
-
-    fn finish_unstarted(&self, scenario: &PlannedScenario, outcome: Outcome, reason: Reason) {
-        self.events.emit(Event::ScenarioFinished {
-            id: scenario.id.clone(),
-            outcome,
-            reason: Some(reason),
-            took_ms: 0,
-        });
-    }
-
-    fn interrupted(&self, signal: Signal) {
-        self.events.emit(Event::Interrupted { signal: signal.name().to_owned() });
     }
 }

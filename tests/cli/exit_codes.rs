@@ -25,6 +25,8 @@ fn wrong_arguments() {
     refused(&sandbox, &["run", "--jobs", "0"], 2, &["1..=64"]);
     refused(&sandbox, &["run", "-q", "-v"], 2, &["cannot be used with"]);
     refused(&sandbox, &["explain", "NET-99"], 2, &["NET-99", "did you mean NET-0"]);
+    refused(&sandbox, &["fuzz", "network", "--case", "3"], 2, &["--case", "--seed"]);
+    refused(&sandbox, &["fuzz", "network", "--case", "0", "--seed", "1"], 2, &["1..=10000"]);
 }
 
 #[test]

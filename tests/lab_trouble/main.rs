@@ -5,6 +5,8 @@
 // A test that cannot go on ends there.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod fuzz;
 mod program;
+mod record;
 mod runs;
 mod sabotage;

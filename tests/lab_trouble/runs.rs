@@ -1,83 +1,16 @@
 //! Runs to which something happens. Whatever it is, the run ends in order: every scenario has its outcome, the exit code
 //! says what is known, and what is left is named and can be removed.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use k8s_openapi::api::core::v1::Namespace;
-use kube::api::ListParams;
-use kube::{Api, ResourceExt};
 use plimsoll::engine::{Event, Outcome};
-use plimsoll::evidence::{self, Integrity, ReadJournal};
+use plimsoll::evidence::Integrity;
 use plimsoll::profile;
 
-use crate::program::{Program, SOON, alone, command, connect, lab, plimsoll};
-
-/// The journal of the only run in a directory of results; none before it begins.
-fn journal(runs: &Path) -> Option<PathBuf> {
-    let mut found = std::fs::read_dir(runs).ok()?.filter_map(Result::ok).map(|entry| entry.path());
-    found.find_map(|run| Some(run.join("journal.ndjson")).filter(|file| file.is_file() && !run.is_symlink()))
-}
-
-fn read(runs: &Path) -> ReadJournal {
-    evidence::read(&journal(runs).expect("a journal")).expect("it can be read")
-}
-
-fn events(journal: &ReadJournal) -> impl Iterator<Item = &Event> {
-    journal.records.iter().map(|record| &record.event)
-}
-
-/// Waits until the journal holds an event.
-fn wait_for(runs: &Path, what: &str, wanted: impl Fn(&Event) -> bool) {
-    let deadline = Instant::now() + SOON;
-    loop {
-        if let Some(file) = journal(runs)
-            && let Ok(journal) = evidence::read(&file)
-            && events(&journal).any(&wanted)
-        {
-            return;
-        }
-        assert!(Instant::now() < deadline, "no {what} in time");
-        std::thread::sleep(Duration::from_millis(50));
-    }
-}
-
-fn outcomes(journal: &ReadJournal) -> Vec<Outcome> {
-    let all = events(journal).filter_map(|event| match event {
-        Event::ScenarioFinished { outcome, .. } => Some(*outcome),
-        _ => None,
-    });
-    all.collect()
-}
-
-fn planned(journal: &ReadJournal) -> usize {
-    let plan = events(journal).find_map(|event| match event {
-        Event::Planned { plan } => Some(plan.scenarios.len()),
-        _ => None,
-    });
-    plan.expect("a plan")
-}
-
-async fn tenants() -> Vec<String> {
-    let namespaces: Api<Namespace> = Api::all(connect().await.client());
-    let ours = ListParams::default().labels(plimsoll::cluster::RUN_LABEL);
-    namespaces.list(&ours).await.expect("a list").items.iter().map(ResourceExt::name_any).collect()
-}
-
-async fn cleaned_up(runs: &Path) {
-    let run = journal(runs).expect("a journal");
-    let id = run.parent().and_then(Path::file_name).and_then(|name| name.to_str()).expect("an id");
-    let (code, _, stderr) = plimsoll(&["cleanup", "--run", id]);
-    assert_eq!(code, 0, "{stderr}");
-    assert_eq!(tenants().await, Vec::<String>::new());
-}
-
-fn results() -> (tempfile::TempDir, String) {
-    let directory = tempfile::tempdir().expect("a directory");
-    let runs = directory.path().to_str().expect("a name").to_owned();
-    (directory, runs)
-}
+use crate::program::{Program, alone, command, lab, plimsoll};
+use crate::record::{cleaned_up, events, outcomes, planned, read, results, tenants, wait_for};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn asked_twice_to_end_it_ends_at_once_and_names_what_it_leaves() {

@@ -188,7 +188,9 @@ impl Control {
         ApiServerSettings::read(&self.paths.config())
     }
 
-    /// Starts the API server anew, and waits until it is ready.
+    /// Starts the API server anew, waits until it is ready, and starts anew who watches it for everybody: clients that
+    /// have lost their watches several times within two minutes wait up to a minute before they begin again
+    /// (client-go's reflectors), and until then no quota is counted, no pod is placed, and nodes pass for gone.
     async fn restart_apiserver(&self) -> Result<()> {
         let (pki, config, etcd, logs) =
             (self.paths.pki(), self.paths.config(), self.paths.etcd(), self.paths.logs());
@@ -196,7 +198,12 @@ impl Control {
         let arguments = plane.apiserver_arguments(&self.apiserver_settings()?);
         self.units.restart("kube-apiserver", arguments).await?;
         let client = apply::client(&config.join(credentials::CONTROL_KUBECONFIG)).await?;
-        bootstrap::await_apiserver(&client, self.spec.patience).await
+        bootstrap::await_apiserver(&client, self.spec.patience).await?;
+        let kubeconfig = config.join(credentials::CONTROLLER_MANAGER_KUBECONFIG);
+        let arguments = plane.controller_manager_arguments(&kubeconfig);
+        self.units.restart("kube-controller-manager", arguments).await?;
+        let kubeconfig = config.join(credentials::SCHEDULER_KUBECONFIG);
+        self.units.restart("kube-scheduler", ControlPlane::scheduler_arguments(&kubeconfig)).await
     }
 
     fn enter(&self, phase: Phase) {

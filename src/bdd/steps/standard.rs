@@ -48,6 +48,7 @@ async fn apply(world: &mut World) -> StepResult {
         equipment,
         prefix: format!("plim-{}-standard", pool.settings().run),
         source,
+        from: 0,
         parallel: 1,
         convergence: convergence(world)?,
         bounds: None,

@@ -29,6 +29,8 @@ be told.
 Examples:
   plimsoll fuzz network --cases 500 --seed 7
       five hundred cases on the lab of this machine
+  plimsoll fuzz network --case 17 --seed 7
+      one of them
   plimsoll fuzz network --replay reproduction.yaml
       one that disagreed, once more")]
 pub struct FuzzNetworkArgs {
@@ -38,8 +40,12 @@ pub struct FuzzNetworkArgs {
     pub(crate) profile: ProfileArgs,
     /// How many cases to make [default: 100]
     #[arg(long, value_name = "NUMBER", help_heading = "Cases")]
-    #[arg(value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub(crate) cases: Option<u32>,
+    /// Only the case of this number, as an earlier run names it
+    #[arg(long, value_name = "NUMBER", help_heading = "Cases", conflicts_with_all = ["cases", "replay"])]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub(crate) case: Option<u32>,
     /// Seed of the cases, as printed by an earlier run [default: a new one]
     #[arg(long, value_name = "NUMBER", help_heading = "Cases")]
     pub(crate) seed: Option<u64>,

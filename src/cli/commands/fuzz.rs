@@ -1,8 +1,9 @@
 //! `plimsoll fuzz`.
 
-use std::cell::Cell;
+use std::cell::{Cell, OnceCell};
 use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::json;
@@ -14,17 +15,17 @@ use crate::cli::main::block_on;
 use crate::cli::output::{Listing, count};
 use crate::cli::settings::Layers;
 use crate::cli::terminal::Terminal;
-use crate::cli::{access, agent_image, catalog, place};
-use crate::cluster::{Cluster, ImageDelivery, Ownership, RunId, Target};
-use crate::engine::Signal;
+use crate::cli::{access, agent_image, catalog, place, recorded};
+use crate::cluster::{Cluster, ClusterError, ImageDelivery, Ownership, RunId, Target};
+use crate::engine::{EventSink, Plan, Reason, ReasonKind, Signal};
 use crate::exit::Exit;
 use crate::fuzz::{
-    Bounds, Disagreement, Equipment, Order, Origin, Progress, Recorded, Report, Reproduction, Source,
-    clean_up,
+    Bounds, Disagreement, Equipment, Order, Origin, Progress, Recorded, Recorder, Report, Reproduction,
+    Shrunk, Source, Trouble, clean_up,
 };
-use crate::profile::Platform;
+use crate::profile::{LoadedPlatform, Platform};
 use crate::report::write_atomically;
-use crate::session::Signals;
+use crate::session::{self, Closing, Leftover, Recording, RunOrder, Signals};
 use crate::tenant::AgentImage;
 
 const CASES: u32 = 100;
@@ -51,18 +52,20 @@ fn network(
     quiet: bool,
 ) -> Result<Exit, Failure> {
     // Everything that can be refused is refused here, before anything is touched.
-    let platform = catalog::platform(&layers.profile(args.profile.profile.clone()))?.platform;
+    let platform = catalog::platform(&layers.profile(args.profile.profile.clone()))?;
     let seed = args.seed.unwrap_or_else(rand::random);
-    let source = source(args, seed)?;
+    let (source, from) = source(args, seed)?;
     let target = access::target(&args.access, layers)?;
     let runs = place::writable(&layers.reports_dir(args.place.reports_dir.clone()))?;
-    let run = RunId::random();
-    let generated = matches!(source, Source::Generated { .. });
+    let order = order(args, platform, crate::fuzz::plan(&source, from, &origin(args, seed)), seed, runs)?;
+    let asked =
+        Asked { args, source, from, order, generated: args.replay.is_none() && args.cases_from.is_none() };
     if !quiet {
-        let of = if generated { format!(", seed {seed}") } else { String::new() };
-        eprintln!("run {run}: {}{of}", count(source.count(), "case"));
+        let of = if asked.generated { format!(", seed {seed}") } else { String::new() };
+        eprintln!("run {}: {}{of}", asked.order.id, count(asked.order.plan.scenarios.len(), "case"));
     }
     block_on(async {
+        let platform = &asked.order.platform.platform;
         let mut signals = Signals::of_process()
             .map_err(|error| Failure::trouble("cannot listen to signals").because(error))?;
         if let Target::Lab { name } = &target {
@@ -71,76 +74,236 @@ fn network(
                 signal = signals.next() => return Ok(interrupted(signal)),
             }
         }
-        let cluster = access::connect(&args.access, layers, &platform, terminal, true).await?;
-        let planted = cluster.provider().planted().await;
-        for planted in &planted {
-            eprintln!("warning: {planted}");
-        }
+        let cluster = access::connect(&args.access, layers, platform, terminal, true).await?;
         let image = agent_image::choose(&target, args.agent_image.as_deref())?;
-        let equipment = equipment(&cluster, &platform, &run, &image).await?;
+        record(&asked, &cluster, &image, &mut signals, quiet).await
+    })
+}
+
+/// What was asked for, resolved.
+struct Asked<'a> {
+    args: &'a FuzzNetworkArgs,
+    source: Source,
+    /// The number of the first case, from 0.
+    from: usize,
+    /// As the run's record has it.
+    order: RunOrder,
+    generated: bool,
+}
+
+/// The run as its record has it: a case is a scenario.
+fn order(
+    args: &FuzzNetworkArgs,
+    platform: LoadedPlatform,
+    plan: Plan,
+    seed: u64,
+    runs: PathBuf,
+) -> Result<RunOrder, Failure> {
+    Ok(RunOrder {
+        id: RunId::random(),
+        command: super::run::command_line(),
+        platform: Arc::new(platform),
+        plan,
+        features: Vec::new(),
+        steps: cucumber::step::Collection::new(),
+        seed,
+        concurrency: args.parallel.unwrap_or(PARALLEL).into(),
+        keep: session::Keep::Never,
+        runs,
+        reports: Vec::new(),
+        requirements: recorded::requirement_infos(&catalog::requirements()?),
+        live: None,
+    })
+}
+
+/// Compares, and leaves a record of it whatever happens meanwhile.
+async fn record(
+    asked: &Asked<'_>,
+    cluster: &Cluster,
+    image: &AgentImage,
+    signals: &mut Signals,
+    quiet: bool,
+) -> Result<Exit, Failure> {
+    let order = &asked.order;
+    let books = Recording::begin(order, None).map_err(|error| Failure::diagnostic(Exit::Usage, error))?;
+    let run = Comparing {
+        asked,
+        cluster,
+        image,
+        planted: cluster.provider().planted().await,
+        events: books.events(),
+        recorder: Recorder::new(books.events().clone()),
+        equipment: OnceCell::new(),
+        versions: OnceCell::new(),
+        quiet,
+    };
+    for planted in &run.planted {
+        eprintln!("warning: {planted}");
+    }
+    let (came, mut signal) = tokio::select! {
+        came = run.compare() => (came, None),
+        signal = signals.next() => {
+            books.interrupted(signal);
+            let by = format!("the run was ended by {}", signal.name());
+            (Err(Reason::new(ReasonKind::Interrupted, by)), Some(signal))
+        }
+        () = books.lost() => {
+            let lost = "the journal could not be written any more";
+            (Err(Reason::new(ReasonKind::Trouble, lost)), None)
+        }
+    };
+    let (unstarted, doubts) = match &came {
+        Err(reason) => {
+            let message = format!("not looked at to the end: {}", reason.message);
+            run.recorder.cut_off(&Reason { message, ..reason.clone() });
+            let doubts = if signal.is_some() { Vec::new() } else { vec![reason.message.clone()] };
+            (reason.clone(), doubts)
+        }
+        Ok(report) => {
+            let trouble = |message: String| Reason::new(ReasonKind::Trouble, message);
+            match report.disagreements.first() {
+                // What is certain goes before what is not.
+                Some(one) => {
+                    let to = format!("case {} disagrees, and is to be understood first", one.number + 1);
+                    (trouble(to), Vec::new())
+                }
+                None => (trouble("its world is not what it should be any more".to_owned()), report.doubts()),
+            }
+        }
+    };
+    for doubt in &doubts {
+        eprintln!("could not tell: {doubt}");
+    }
+    let leftovers = removed(run.equipment.get(), order, signals, &mut signal, &books).await;
+    let closing = Closing {
+        unstarted: Reason { message: format!("not started: {}", unstarted.message), ..unstarted },
+        signal,
+        leftovers,
+        doubts,
+        versions: run.versions.get().cloned().unwrap_or_default(),
+    };
+    let planted = run.planted.clone();
+    drop(run);
+    let ended = books.close(closing).await;
+    for Leftover { reference, why } in &ended.leftovers {
+        eprintln!("left over: {reference}: {why}");
+    }
+    if let Err(error) = place::point_latest(&order.runs, order.id.as_str()) {
+        eprintln!("warning: cannot point {} to this run: {error}", order.runs.join(place::LATEST).display());
+    }
+    if let Ok(report) = &came {
+        tell(asked, report, &planted)?;
+    }
+    if !quiet {
+        super::run::where_it_lies(&ended, &order.id);
+    }
+    Ok(ended.exit)
+}
+
+/// A run that compares.
+struct Comparing<'a> {
+    asked: &'a Asked<'a>,
+    cluster: &'a Cluster,
+    image: &'a AgentImage,
+    planted: Vec<String>,
+    events: &'a EventSink,
+    recorder: Recorder,
+    /// Known from the moment when something can be made with it.
+    equipment: OnceCell<Equipment>,
+    versions: OnceCell<serde_json::Value>,
+    quiet: bool,
+}
+
+impl Comparing<'_> {
+    /// What came of it, or why nothing did.
+    async fn compare(&self) -> Result<Report, Reason> {
+        let (args, order) = (self.asked.args, &self.asked.order);
+        let platform = &order.platform.platform;
+        let mut versions = session::see(self.cluster, platform, self.events).await.map_err(Reason::from)?;
+        versions["agentImage"] = self.image.reference.clone().into();
+        let _ = self.versions.set(versions);
+        let made = equipment(self.cluster, platform, &order.id, self.image).await.map_err(Reason::from)?;
+        let equipment = self.equipment.get_or_init(|| made);
         let bounds = Bounds {
             tries: args.shrink_tries.unwrap_or(SHRINK_TRIES).into(),
             time: args.shrink_for.unwrap_or(SHRINK_FOR),
         };
-        let order = Order {
-            equipment,
-            prefix: format!("plim-{run}"),
-            source,
-            parallel: args.parallel.unwrap_or(PARALLEL).into(),
+        let cases = Order {
+            equipment: equipment.clone(),
+            prefix: format!("plim-{}", order.id),
+            source: self.asked.source.clone(),
+            from: self.asked.from,
+            parallel: order.concurrency,
             convergence: platform.spec.deadlines.policy_convergence.get(),
             bounds: (!bounds.time.is_zero() && bounds.tries > 0).then_some(bounds),
         };
         let told = Cell::new(0);
-        let show = |progress| {
-            if !quiet {
-                show(progress, &told);
+        let note = |progress: Progress| {
+            let file = self.keep(&progress);
+            self.recorder.note(&progress, file.as_deref());
+            if !self.quiet {
+                show(&progress, &told);
             }
         };
-        let ended = tokio::select! {
-            ended = crate::fuzz::run(&order, false, &show) => Ok(ended),
-            signal = signals.next() => Err(signal),
-        };
-        let stays = tokio::select! {
-            stays = clean_up(&order.equipment, platform.spec.deadlines.teardown.get()) => left_over(stays),
-            // Whoever asks twice does not want to wait; what is left is found by its labels.
-            signal = signals.next() => {
-                eprintln!("left over: plimsoll cleanup --run {run}");
-                return Ok(interrupted(signal));
+        crate::fuzz::run(&cases, false, &note).await.map_err(|trouble| match trouble {
+            Trouble::Cluster(error) => error.into(),
+            other => Reason::new(ReasonKind::Trouble, other.to_string()),
+        })
+    }
+
+    /// Writes the file from which a case that disagrees can be tried again: as soon as it is found, so that it is not
+    /// lost with the run, and once more when it is as small as it gets.
+    fn keep(&self, progress: &Progress) -> Option<PathBuf> {
+        match progress {
+            Progress::Looked(looked) if !looked.deviations().is_empty() => {
+                let found = Shrunk {
+                    case: looked.case.clone(),
+                    deviations: looked.deviations().to_vec(),
+                    tries: 0,
+                    complete: false,
+                };
+                write_reproduction(self.asked, looked.number, &found, &self.planted)
             }
-        };
-        for (name, why) in &stays {
-            eprintln!("left over: namespace {name}: {why} (plimsoll cleanup --run {run})");
+            Progress::Understood { number, shrunk } => {
+                write_reproduction(self.asked, *number, shrunk, &self.planted)
+            }
+            _ => None,
         }
-        let report = match ended {
-            Err(signal) => return Ok(interrupted(signal)),
-            Ok(Err(trouble)) => {
-                return Err(Failure::trouble("the cases could not be tried")
-                    .because(trouble.to_string())
-                    .into());
-            }
-            Ok(Ok(report)) => report,
-        };
-        let directory = runs.join(run.as_str());
-        let seed = generated.then_some(seed);
-        let files = write_reproductions(&report, &order.source, seed, &planted, &directory)?;
-        tell(args, &report, seed, &run, &planted, &files)?;
-        Ok(judge(&report, &stays))
-    })
+    }
 }
 
-/// The exit code: what disagrees comes first, then what could not be told, then what is left.
-fn judge(report: &Report, stays: &[(String, String)]) -> Exit {
-    if !report.disagreements.is_empty() {
-        return Exit::Failed;
-    }
-    let doubts = report.doubts();
-    for doubt in &doubts {
-        eprintln!("could not tell: {doubt}");
-    }
-    match (doubts.is_empty(), stays.is_empty()) {
-        (false, _) => Exit::Inconclusive,
-        (true, false) => Exit::Leftovers,
-        (true, true) => Exit::Conformant,
+/// Removes everything of the run; a second signal ends that, and what is left is found by its labels.
+async fn removed(
+    equipment: Option<&Equipment>,
+    order: &RunOrder,
+    signals: &mut Signals,
+    signal: &mut Option<Signal>,
+    books: &Recording<'_>,
+) -> Vec<Leftover> {
+    let Some(equipment) = equipment else { return Vec::new() };
+    let everything = |why: String| {
+        let reference = format!("whatever carries the label {}={}", crate::cluster::RUN_LABEL, order.id);
+        vec![Leftover { reference, why }]
+    };
+    let within = order.platform.platform.spec.deadlines.teardown.get();
+    let mut removing = std::pin::pin!(clean_up(equipment, within));
+    loop {
+        tokio::select! {
+            removed = &mut removing => {
+                let named = |(name, why)| Leftover { reference: format!("v1/Namespace {name}"), why };
+                return match removed {
+                    Ok(stays) => stays.into_iter().map(named).collect(),
+                    Err(error) => everything(format!("nobody could look: {error}")),
+                };
+            }
+            came = signals.next() => {
+                if signal.is_some() {
+                    return everything("removal was cut off".to_owned());
+                }
+                books.interrupted(came);
+                *signal = Some(came);
+            }
+        }
     }
 }
 
@@ -151,28 +314,47 @@ fn interrupted(signal: Signal) -> Exit {
     }
 }
 
-fn left_over(stays: Result<Vec<(String, String)>, crate::cluster::ClusterError>) -> Vec<(String, String)> {
-    stays.unwrap_or_else(|error| vec![("(any)".to_owned(), format!("nobody could look: {error}"))])
+/// Where the cases come from, in the words of a report.
+fn origin(args: &FuzzNetworkArgs, seed: u64) -> String {
+    match args.replay.as_ref().or(args.cases_from.as_ref()) {
+        Some(file) => file.display().to_string(),
+        None => format!("seed {seed}"),
+    }
 }
 
-/// Where the cases come from.
-fn source(args: &FuzzNetworkArgs, seed: u64) -> Result<Source, Failure> {
+/// Where the cases come from, and the number of the first.
+fn source(args: &FuzzNetworkArgs, seed: u64) -> Result<(Source, usize), Failure> {
+    let only = args.case.map(|number| usize::try_from(number).unwrap_or(usize::MAX));
+    let from = only.map_or(0, |number| number - 1);
     if let Some(path) = &args.replay {
         let wrong =
             |why: String| Failure::usage(format!("{} cannot be tried again", path.display())).because(why);
         let read = Reproduction::read(&text(path)?).map_err(wrong)?;
         let layout = read.layout().map_err(wrong)?;
-        return Ok(Source::Given { layout, cases: vec![read.case] });
+        return Ok((Source::Given { layout, cases: vec![read.case] }, 0));
     }
     if let Some(path) = &args.cases_from {
         let wrong = |why: String| Failure::usage(format!("{} holds no cases", path.display())).because(why);
         let read = Recorded::read(&text(path)?).map_err(wrong)?;
         let wanted = (0..read.cases.len()).filter(|number| args.all || read.cases[*number].default);
-        let cases: Vec<_> = wanted.filter_map(|number| read.case(number)).collect();
-        return Ok(Source::Given { layout: read.layout(), cases });
+        let mut cases: Vec<_> = wanted.filter_map(|number| read.case(number)).collect();
+        if let Some(only) = only {
+            if only > cases.len() {
+                return Err(Failure::usage(format!("there is no case {only} in {}", path.display()))
+                    .hint(format!("it holds {}", count(cases.len(), "case")))
+                    .into());
+            }
+            cases.truncate(only);
+        }
+        return Ok((Source::Given { layout: read.layout(), cases }, from));
     }
-    let cases = usize::try_from(args.cases.unwrap_or(CASES)).unwrap_or(usize::MAX);
-    Ok(Source::Generated { seed, cases })
+    if only.is_some() && args.seed.is_none() {
+        return Err(Failure::usage("--case needs to know of which seed")
+            .hint("name the seed that the earlier run has printed with --seed")
+            .into());
+    }
+    let cases = only.unwrap_or_else(|| usize::try_from(args.cases.unwrap_or(CASES)).unwrap_or(usize::MAX));
+    Ok((Source::Generated { seed, cases }, from))
 }
 
 fn text(path: &Path) -> Result<String, Failure> {
@@ -186,28 +368,25 @@ async fn equipment(
     platform: &Platform,
     run: &RunId,
     image: &AgentImage,
-) -> Result<Equipment, Failure> {
+) -> Result<Equipment, ClusterError> {
     let provider = cluster.provider();
     let delivery = match &image.archive {
-        Some(archive) if provider.loads_images() => {
-            provider.load_image(archive).await.map_err(access::refused)?
-        }
+        Some(archive) if provider.loads_images() => provider.load_image(archive).await?,
         _ => ImageDelivery::ByReference,
     };
     let deadlines = &platform.spec.deadlines;
     let ownership = Ownership::of_run(run.clone(), deadlines.run.get() * 2);
-    Equipment::new(cluster.clone(), ownership, image.reference.clone(), delivery, deadlines)
-        .await
-        .map_err(access::refused)
+    Equipment::new(cluster.clone(), ownership, image.reference.clone(), delivery, deadlines).await
 }
 
 /// Says what is going on. On a terminal every case, elsewhere each tenth of them.
-fn show(progress: Progress, told: &Cell<usize>) {
+fn show(progress: &Progress, told: &Cell<usize>) {
     match progress {
         Progress::Standing { pods, took } => {
-            eprintln!("{} stand after {:.1}s", count(pods, "pod"), took.as_secs_f64());
+            eprintln!("{} stand after {:.1}s", count(*pods, "pod"), took.as_secs_f64());
         }
         Progress::Compared { done, all } => {
+            let (done, all) = (*done, *all);
             let tenth = done * 10 / all.max(1);
             if std::io::stderr().is_terminal() {
                 eprint!("\r{done} of {all} cases compared");
@@ -218,61 +397,56 @@ fn show(progress: Progress, told: &Cell<usize>) {
                 eprintln!("{done} of {all} cases compared");
             }
         }
-        Progress::Disagrees { number, name, first, more } => {
-            eprintln!(
-                "case {number} ({name}) disagrees: expected {} to {}:{}/{} to be {}, saw {}{}",
-                first.from,
-                first.to,
-                first.port,
-                first.protocol,
-                first.expected,
-                first.seen,
-                if more > 0 { format!(" (and {more} more)") } else { String::new() }
-            );
+        Progress::Looked(looked) => {
+            if let Some((first, rest)) = looked.deviations().split_first() {
+                let more =
+                    if rest.is_empty() { String::new() } else { format!(" (and {} more)", rest.len()) };
+                eprintln!("case {} ({}) disagrees: {first}{more}", looked.number + 1, looked.case.name);
+            }
         }
         Progress::Smaller { policies, rules } => {
             eprintln!("  smaller: {policies} policies, at most {rules} rules each");
         }
+        Progress::Stuck { number, why } => eprintln!("case {} could not be tried: {why}", number + 1),
+        Progress::Begins { .. } | Progress::Understood { .. } => {}
     }
 }
 
-/// Writes what disagrees to files from which it can be tried again.
-fn write_reproductions(
-    report: &Report,
-    source: &Source,
-    seed: Option<u64>,
+/// The file from which a case that disagrees can be tried again.
+fn reproduction(asked: &Asked<'_>, number: usize) -> PathBuf {
+    asked.order.directory().join(format!("reproduction-{}.yaml", number + 1))
+}
+
+/// Writes it; where that fails, the journal has the case all the same.
+fn write_reproduction(
+    asked: &Asked<'_>,
+    number: usize,
+    shrunk: &Shrunk,
     planted: &[String],
-    directory: &Path,
-) -> Result<Vec<PathBuf>, Failure> {
-    let mut files = Vec::new();
-    for Disagreement { number, shrunk, .. } in &report.disagreements {
-        let origin = Origin {
-            seed,
-            number: number + 1,
-            tries: shrunk.tries,
-            smallest: shrunk.complete,
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            planted: planted.to_vec(),
-        };
-        let path = directory.join(format!("reproduction-{}.yaml", number + 1));
-        let (case, deviations) = (shrunk.case.clone(), shrunk.deviations.clone());
-        let written = Reproduction::new(origin, &source.layout(), case, deviations)
-            .text(&path.display().to_string())
-            .map_err(|why| Failure::trouble("cannot write the reproduction").because(why))?;
-        std::fs::create_dir_all(directory)
-            .and_then(|()| write_atomically(&path, written.as_bytes()))
-            .map_err(|error| Failure::trouble(format!("cannot write {}", path.display())).because(error))?;
-        eprintln!(
-            "smallest case found: {} (plimsoll fuzz network --replay {})",
-            size(shrunk),
-            path.display()
-        );
-        files.push(path);
+) -> Option<PathBuf> {
+    let origin = Origin {
+        seed: asked.generated.then_some(asked.order.seed),
+        number: number + 1,
+        tries: shrunk.tries,
+        smallest: shrunk.complete,
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        planted: planted.to_vec(),
+    };
+    let path = reproduction(asked, number);
+    let (case, deviations) = (shrunk.case.clone(), shrunk.deviations.clone());
+    let written = Reproduction::new(origin, &asked.source.layout(), case, deviations)
+        .text(&path.display().to_string())
+        .and_then(|text| write_atomically(&path, text.as_bytes()).map_err(|error| error.to_string()));
+    match written {
+        Ok(()) => Some(path),
+        Err(why) => {
+            eprintln!("warning: cannot write {}: {why}", path.display());
+            None
+        }
     }
-    Ok(files)
 }
 
-fn size(shrunk: &crate::fuzz::Shrunk) -> String {
+fn size(shrunk: &Shrunk) -> String {
     let (policies, rules) = shrunk.case.size();
     let policies = if policies == 1 { "1 policy".to_owned() } else { format!("{policies} policies") };
     format!("{policies} with at most {} after {}", count(rules, "rule"), tries(shrunk.tries))
@@ -283,14 +457,14 @@ fn tries(number: usize) -> String {
 }
 
 /// The data, for people or programs.
-fn tell(
-    args: &FuzzNetworkArgs,
-    report: &Report,
-    seed: Option<u64>,
-    run: &RunId,
-    planted: &[String],
-    files: &[PathBuf],
-) -> Result<(), Failure> {
+fn tell(asked: &Asked<'_>, report: &Report, planted: &[String]) -> Result<(), Failure> {
+    for Disagreement { number, shrunk, .. } in &report.disagreements {
+        eprintln!(
+            "smallest case found: {} (plimsoll fuzz network --replay {})",
+            size(shrunk),
+            reproduction(asked, *number).display()
+        );
+    }
     let tally = &report.tally;
     let mut listing = Listing::new(vec!["what", "how many"], 2);
     let seconds = |ms: u64| format!("{:.1}s", ms as f64 / 1000.0);
@@ -320,11 +494,10 @@ fn tell(
     let disagreements: Vec<_> = report
         .disagreements
         .iter()
-        .zip(files)
-        .map(|(one, file)| {
+        .map(|one| {
             json!({
                 "case": one.number + 1,
-                "reproduction": file,
+                "reproduction": reproduction(asked, one.number),
                 "policies": one.shrunk.case.size().0,
                 "rules": one.shrunk.case.size().1,
                 "tries": one.shrunk.tries,
@@ -334,9 +507,9 @@ fn tell(
         })
         .collect();
     listing.print(
-        args.output,
+        asked.args.output,
         &json!({
-            "run": run.as_str(), "seed": seed, "planted": planted, "tally": tally,
+            "run": asked.order.id.as_str(), "seed": asked.generated.then_some(asked.order.seed), "planted": planted, "tally": tally,
             "disagreements": disagreements, "doubts": report.doubts(),
         }),
     )

@@ -16,7 +16,7 @@ use crate::engine::{Plan, Signal};
 use crate::evidence::{self, Bundle, Journal};
 use crate::exit::Exit;
 use crate::profile::LoadedPlatform;
-use crate::report::{Format, GivenGrade, LiveOptions, LiveReporter, Model, RequirementInfo};
+use crate::report::{Format, GivenGrade, LiveOptions, LiveReporter, RequirementInfo};
 use crate::session::{self, ClusterStage, Ended, RunOrder, Signals};
 use crate::tenant::AgentImage;
 
@@ -158,19 +158,19 @@ fn finish(
         output::print(&crate::report::render_terminal(&model, terminal.stdout_color))?;
     }
     if !quiet {
-        where_it_lies(ended, &model);
+        where_it_lies(ended, id);
     }
     Ok(exit)
 }
 
 /// Where the evidence lies: the last lines of a run.
-fn where_it_lies(ended: &Ended, model: &Model) {
+pub(super) fn where_it_lies(ended: &Ended, id: &RunId) {
     let directory = ended.directory.canonicalize().unwrap_or_else(|_| ended.directory.clone());
     let file = |name: &str| directory.join(name).display().to_string();
     eprintln!("report    {}", file(Format::Html.file_name()));
     eprintln!("evidence  {}", file(Bundle::FILE));
-    if !model.leftovers.is_empty() {
-        eprintln!("left over plimsoll cleanup --run {}", model.run.id);
+    if !ended.leftovers.is_empty() {
+        eprintln!("left over plimsoll cleanup --run {id}");
     }
 }
 

@@ -7,21 +7,21 @@ use std::{
 };
 
 use futures::future::join_all;
-use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod, ResourceQuota, Service};
+use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod, Service};
 use kube::{
     Api, ResourceExt,
-    api::{ApiResource, DeleteParams, DynamicObject, ListParams},
+    api::{ApiResource, DeleteParams, DynamicObject, ListParams, PostParams},
 };
 use serde_json::{Value, json};
 
 use super::{
     api::{Tries, typed},
+    books::{Books, amount},
     pods, tenants,
 };
 use crate::{
     bdd::{StepError, World},
-    cluster::{Cluster, ClusterError, wait_for},
-    engine::waiting_for,
+    cluster::Cluster,
     oracle::{Limit, Quantity},
     probe::{Attempt, VerdictKind},
     profile::LoadedPlatform,
@@ -213,112 +213,6 @@ pub struct Consumption {
     pub running: BTreeMap<String, String>,
 }
 
-/// The tenant's quota as the cluster keeps it.
-struct Books<'a> {
-    cluster: &'a Cluster,
-    namespace: &'a str,
-    name: String,
-    promised: BTreeMap<String, String>,
-    within: Duration,
-}
-
-impl<'a> Books<'a> {
-    fn new(cluster: &'a Cluster, profile: &LoadedPlatform, tenant: &'a Tenant) -> Result<Self, StepError> {
-        let promise = profile.platform.spec.quota.as_ref().ok_or_else(|| {
-            StepError::requirement("expected the profile to promise a quota, saw none in it")
-                .hint("name it under `spec.quota` of the profile")
-        })?;
-        Ok(Self {
-            cluster,
-            namespace: tenant.namespace(),
-            name: promise.name.clone(),
-            promised: promise.hard.clone(),
-            within: profile.platform.spec.deadlines.quota_settled.into(),
-        })
-    }
-
-    /// Waits until what is used fulfils a condition, and returns it.
-    async fn used_when(
-        &self,
-        what: &str,
-        holds: impl Fn(&BTreeMap<String, String>) -> bool,
-    ) -> Result<BTreeMap<String, String>, StepError> {
-        self.watch(what, holds).await.map_err(StepError::from)
-    }
-
-    async fn watch(
-        &self,
-        what: &str,
-        holds: impl Fn(&BTreeMap<String, String>) -> bool,
-    ) -> Result<BTreeMap<String, String>, ClusterError> {
-        let api: Api<ResourceQuota> = Api::namespaced(self.cluster.client(), self.namespace);
-        let what = format!("quota {}/{} to {what}", self.namespace, self.name);
-        let waiting = waiting_for(what.clone());
-        let quota = wait_for(
-            self.cluster,
-            api,
-            &self.name,
-            &what,
-            self.within,
-            |quota| quota.is_some_and(|quota| holds(&used(quota))),
-            |quota| {
-                let seen = quota
-                    .map_or_else(|| "no such quota".to_owned(), |quota| format!("used {:?}", used(quota)));
-                waiting.saw(seen.clone());
-                seen
-            },
-        )
-        .await?;
-        quota.as_ref().map(used).ok_or_else(|| ClusterError::Api {
-            doing: format!("wait for {what}"),
-            code: 0,
-            message: "it is gone".to_owned(),
-        })
-    }
-
-    /// Waits until what is used is as it was. None where the time that the profile gives passed before; whatever else
-    /// ends the wait says nothing of the platform.
-    async fn settled(
-        &self,
-        before: &BTreeMap<String, String>,
-    ) -> Result<Option<BTreeMap<String, String>>, StepError> {
-        let begun = Instant::now();
-        match self.watch("be as it was", |used| used == before).await {
-            Ok(used) => Ok(Some(used)),
-            Err(ClusterError::Wait(_)) if begun.elapsed() >= self.within => Ok(None),
-            Err(error) => Err(error.into()),
-        }
-    }
-
-    /// What is used once the cluster has counted at all.
-    async fn used(&self) -> Result<BTreeMap<String, String>, StepError> {
-        self.used_when("be counted", |used| !used.is_empty()).await
-    }
-
-    /// The limit that is promised: what the cluster's own says is for another requirement to judge.
-    fn limit(&self, key: &str) -> Result<Quantity, StepError> {
-        let promised = self.promised.get(key).ok_or_else(|| {
-            StepError::requirement(format!(
-                "expected the profile to promise a limit on {key}, saw none in it"
-            ))
-            .hint("name it under `spec.quota.hard` of the profile")
-        })?;
-        promised.parse().map_err(|error| StepError::trouble_from("read the profile's quota", &error))
-    }
-}
-
-fn used(quota: &ResourceQuota) -> BTreeMap<String, String> {
-    let used = quota.status.as_ref().and_then(|status| status.used.clone()).unwrap_or_default();
-    used.into_iter().map(|(key, amount)| (key, amount.0)).collect()
-}
-
-/// What is used of a key; nothing, where the cluster does not count it.
-fn amount(of: &BTreeMap<String, String>, key: &str) -> Result<Quantity, StepError> {
-    of.get(key).map_or(Ok(Quantity::ZERO), |text| {
-        text.parse().map_err(|error| StepError::trouble_from("read a quota", &error))
-    })
-}
-
 /// What the steps need to create and delete objects of one kind.
 struct Maker<'a> {
     actor: &'a Actor,
@@ -337,8 +231,7 @@ impl Maker<'_> {
         let mut object: DynamicObject = typed(self.consumable.manifest(name, amount, &self.image))?;
         object.labels_mut().insert(FILLER.to_owned(), "true".to_owned());
         let api = self.api();
-        let attempt =
-            self.actor.tries(&self.target, api.create(&kube::api::PostParams::default(), &object)).await;
+        let attempt = self.actor.tries(&self.target, api.create(&PostParams::default(), &object)).await;
         Ok(attempt.variant(name.to_owned()))
     }
 
@@ -405,10 +298,10 @@ async fn fill(
 ) -> Result<Consumption, StepError> {
     let cluster = world.service::<Cluster>()?;
     let profile = world.service::<LoadedPlatform>()?;
-    let books = Books::new(&cluster, &profile, tenant)?;
+    let books = Books::new(world, &cluster, &profile, tenant, actor)?;
     let key = consumable.key();
     let running = running(world, tenant).await?;
-    let used_before = books.used().await?;
+    let used_before = books.right().await?;
     let limit = Limit { hard: books.limit(key)?, used: amount(&used_before, key)? };
     let maker = Maker {
         actor,
@@ -442,7 +335,10 @@ async fn fill(
         Some(used) => {
             let again = maker.create_again(more, books.within).await?;
             maker.delete_all(&cluster).await?;
-            books.used_when("be as it was", |used| *used == used_before).await?;
+            if books.settled(&used_before).await?.is_none() {
+                let message = format!("the quota of {} was not counted to its end", tenant.namespace());
+                return Err(StepError::trouble(message));
+            }
             (used, Some(again))
         }
         // Not as it was within the time that the profile gives: for the Then step to say.

@@ -2,6 +2,7 @@
 
 pub mod agents;
 pub mod api;
+mod books;
 pub mod consumption;
 pub mod denials;
 pub mod logins;
