@@ -27,6 +27,9 @@ fn fuzz(more: &[&str]) -> (Option<i32>, Value, String) {
     let base = ["fuzz", "network", "--cluster", &cluster, "--reports-dir", runs, "-o", "json"];
     let output = plimsoll(&[&base, more].concat());
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    let record = directory.path().join("latest");
+    let verified = plimsoll(&["verify", record.to_str().expect("the directory has a name")]);
+    assert!(verified.status.success(), "{said}{}", String::from_utf8_lossy(&verified.stderr));
     (output.status.code(), serde_json::from_slice(&output.stdout).unwrap_or_default(), said)
 }
 

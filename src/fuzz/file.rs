@@ -126,26 +126,18 @@ impl Reproduction {
         Ok(Layout { namespaces: self.world.namespaces.clone(), pods: pods.collect::<Result<_, String>>()? })
     }
 
-    /// The file's text. Comments say how to use it.
+    /// The file's text. Comments say how to use it: by the command that is given.
     ///
     /// # Errors
     /// It cannot be written as YAML, which is not expected.
-    pub fn text(&self, path: &str) -> Result<String, String> {
+    pub fn text(&self, again: &str) -> Result<String, String> {
         let body = serde_yaml::to_string(self).map_err(|error| error.to_string())?;
         let mut head = format!(
             "# A case in which the network policies of a cluster do not do what networking.k8s.io/v1 says.\n\
-             # Try it again: plimsoll fuzz network --replay {path}\n"
+             # Try it again: {again}\n"
         );
         for deviation in self.deviations.iter().take(3) {
-            head.push_str(&format!(
-                "# {} to {}:{}/{}: expected {}, saw {}\n",
-                deviation.from,
-                deviation.to,
-                deviation.port,
-                deviation.protocol,
-                deviation.expected,
-                deviation.seen
-            ));
+            head.push_str(&format!("# {deviation}\n"));
         }
         if let Some(more) = self.deviations.len().checked_sub(3).filter(|more| *more > 0) {
             head.push_str(&format!("# and {more} more paths\n"));

@@ -22,10 +22,11 @@ pub use file::{FilePod, FileWorld, Origin, Reproduction};
 pub use ground::{Equipment, Moved, World, remove_namespaces};
 pub use marker::{Marker, Watchtower};
 pub use measure::{Deviation, Measured, PathKey, Patience, agrees, measure};
-pub use record::{Recorder, plan, scenario_id};
+pub use record::{Recorder, plan};
 pub use recorded::Recorded;
 pub use run::{
-    Disagreement, Looked, Made, Order, Progress, Report, Source, Tally, Trouble, clean_up, generate, run,
+    Disagreement, Entered, Looked, Made, Order, Progress, Report, Source, Tally, Trouble, clean_up, generate,
+    run,
 };
 pub use shrink::{Bounds, Judge, Shrunk, shrink};
 pub use smaller::smaller;

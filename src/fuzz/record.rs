@@ -2,18 +2,18 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::time::Instant;
 
 use super::case::Case;
 use super::measure::{Deviation, Measured, agrees, key};
-use super::run::{Looked, Progress, Source};
+use super::run::{Entered, Looked, Progress, Source};
 use super::shrink::Shrunk;
 use crate::engine::{
     ComparisonRow, Event, EventSink, Evidence, EvidenceBody, Outcome, Plan, PlannedScenario, PlannedStep,
-    Reason, ReasonKind, ScenarioId, StepStatus, micros,
+    Reason, ReasonKind, ScenarioId, Selection, StepStatus, micros,
 };
 use crate::probe::VerdictKind;
+use crate::report::FUZZED;
 
 /// What every case proves: the semantics of policies are the standard's.
 const REQUIREMENT: &str = "NET-10";
@@ -27,8 +27,8 @@ const COMPARED: usize = 1;
 const NAMED: usize = 20;
 
 /// The name of a case's scenario. Numbers are from 0 here, and from 1 wherever somebody reads them.
-pub fn scenario_id(number: usize) -> ScenarioId {
-    ScenarioId(format!("fuzz/network/case-{}", number + 1))
+fn scenario_id(number: usize) -> ScenarioId {
+    ScenarioId(format!("{FUZZED}{}", number + 1))
 }
 
 /// The plan of the cases from a number on. `place` says where they are from: `seed 7`, or a file's name.
@@ -53,7 +53,8 @@ pub fn plan(source: &Source, from: usize, place: &str) -> Plan {
         steps: steps.clone(),
         ..PlannedScenario::default()
     });
-    Plan { scenarios: scenarios.collect(), ..Plan::default() }
+    let selection = Selection { requirements: vec![REQUIREMENT.to_owned()], ..Selection::default() };
+    Plan { selection, scenarios: scenarios.collect() }
 }
 
 /// Tells a journal of cases as they go.
@@ -70,19 +71,25 @@ impl Recorder {
         Self { events, going: RefCell::default() }
     }
 
-    /// Tells what is going on. The file is that from which a case that disagrees can be tried again.
-    pub fn note(&self, progress: &Progress, reproduction: Option<&Path>) {
+    /// Tells what is going on. The command is that which tries a case again that disagrees.
+    pub fn note(&self, progress: &Progress, again: Option<&str>) {
         match progress {
             Progress::Begins { number } => {
                 self.going.borrow_mut().insert(*number, Instant::now());
                 self.events.emit(Event::ScenarioStarted { id: scenario_id(*number) });
             }
-            Progress::Looked(looked) => self.looked(looked, reproduction),
+            Progress::Enters(entered) => self.evidence(entered.number, put(entered)),
+            Progress::Looked(looked) => self.looked(looked, again),
             Progress::Stuck { number, why } => {
                 self.end(*number, Some(Reason::new(ReasonKind::Trouble, why.clone())));
             }
-            Progress::Understood { number, shrunk } => self.evidence(*number, smallest(shrunk)),
-            Progress::Standing { .. } | Progress::Compared { .. } | Progress::Smaller { .. } => {}
+            Progress::Understood { number, shrunk } if shrunk.tries > 0 => {
+                self.evidence(*number, smallest(shrunk));
+            }
+            Progress::Understood { .. }
+            | Progress::Standing { .. }
+            | Progress::Compared { .. }
+            | Progress::Smaller { .. } => {}
         }
     }
 
@@ -94,23 +101,10 @@ impl Recorder {
         }
     }
 
-    fn looked(&self, looked: &Looked, reproduction: Option<&Path>) {
-        let Looked { number, case, stages } = looked;
-        for (at, (stage, measured)) in case.stages.iter().zip(stages).enumerate() {
-            let name = format!("stage {} of {}", at + 1, case.stages.len());
-            self.evidence(
-                *number,
-                Evidence {
-                    title: format!("{name}: the labels and policies that were put on the cluster"),
-                    body: EvidenceBody::Object {
-                        reference: format!("case {}, {name}", number + 1),
-                        object: serde_json::to_value(stage).unwrap_or_default(),
-                    },
-                },
-            );
-            if !measured.is_as_expected() {
-                self.evidence(*number, matrix(&name, measured));
-            }
+    fn looked(&self, looked: &Looked, again: Option<&str>) {
+        let Looked { number, case, stages, .. } = looked;
+        for (at, measured) in stages.iter().enumerate().filter(|(_, measured)| !measured.is_as_expected()) {
+            self.evidence(*number, matrix(&stage(at, case.stages.len()), measured));
         }
         let rows = stages.iter().enumerate().map(|(at, measured)| compared(at, measured));
         self.evidence(
@@ -120,7 +114,7 @@ impl Recorder {
                 body: EvidenceBody::Comparison { rows: rows.collect() },
             },
         );
-        self.end(*number, reason(stages, reproduction));
+        self.end(*number, reason(stages, again));
     }
 
     fn evidence(&self, number: usize, evidence: Evidence) {
@@ -150,17 +144,12 @@ impl Recorder {
 }
 
 /// Why a case did not pass: what is certain goes before what is not.
-fn reason(stages: &[Measured], reproduction: Option<&Path>) -> Option<Reason> {
+fn reason(stages: &[Measured], again: Option<&str>) -> Option<Reason> {
     let deviations: Vec<&Deviation> = stages.iter().flat_map(|stage| &stage.deviations).collect();
     if let Some((first, rest)) = deviations.split_first() {
         return Some(Reason {
             details: rest.iter().take(NAMED).map(|deviation| deviation.to_string()).collect(),
-            hint: reproduction.map(|file| {
-                format!(
-                    "`plimsoll fuzz network --replay {}` tries the smallest such case again",
-                    file.display()
-                )
-            }),
+            hint: again.map(|command| format!("`{command}` tries the smallest such case again")),
             ..Reason::new(
                 ReasonKind::Requirement,
                 match rest.len() {
@@ -172,6 +161,25 @@ fn reason(stages: &[Measured], reproduction: Option<&Path>) -> Option<Reason> {
     }
     let unclear = stages.iter().flat_map(|stage| &stage.unclear).next()?;
     Some(Reason::new(ReasonKind::Trouble, format!("it could not be told whether a path is open: {unclear}")))
+}
+
+fn stage(at: usize, of: usize) -> String {
+    format!("stage {} of {of}", at + 1)
+}
+
+/// What is put on the cluster, or was there before.
+fn put(entered: &Entered) -> Evidence {
+    let name = entered.at.map_or_else(|| "before".to_owned(), |at| stage(at, entered.of));
+    Evidence {
+        title: match entered.at {
+            Some(_) => format!("{name}: the labels and policies that are put on the cluster"),
+            None => "the labels and policies of the case before, from which this one starts".to_owned(),
+        },
+        body: EvidenceBody::Object {
+            reference: format!("case {}, {name}", entered.number + 1),
+            object: serde_json::to_value(&entered.stage).unwrap_or_default(),
+        },
+    }
 }
 
 fn compared(at: usize, measured: &Measured) -> ComparisonRow {

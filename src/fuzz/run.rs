@@ -142,6 +142,8 @@ pub enum Progress {
         /// Its number, from 0.
         number: usize,
     },
+    /// A stage of it is put on the cluster.
+    Enters(Box<Entered>),
     /// It was looked at, as far as it got.
     Looked(Box<Looked>),
     /// It could not be tried.
@@ -174,6 +176,19 @@ pub enum Progress {
     },
 }
 
+/// A stage of a case that is put on the cluster.
+#[derive(Clone, Debug)]
+pub struct Entered {
+    /// The number of the case, from 0.
+    pub number: usize,
+    /// Which stage of the case, from 0; none for what was there from the case before, from which it starts.
+    pub at: Option<usize>,
+    /// Of how many.
+    pub of: usize,
+    /// The stage.
+    pub stage: Stage,
+}
+
 /// A case that was looked at.
 #[derive(Clone, Debug)]
 pub struct Looked {
@@ -181,6 +196,8 @@ pub struct Looked {
     pub number: usize,
     /// The case.
     pub case: Case,
+    /// What the world was in before.
+    pub before: Stage,
     /// What was measured, stage by stage, up to the first that disagrees.
     pub stages: Vec<Measured>,
 }
@@ -189,6 +206,16 @@ impl Looked {
     /// What disagrees.
     pub fn deviations(&self) -> &[Deviation] {
         self.stages.last().map_or(&[], |stage| &stage.deviations)
+    }
+
+    /// The case as it was found to disagree, with what was there before it as its first stage: it may need that.
+    pub fn found(&self) -> Shrunk {
+        let (mut case, mut deviations) = (self.case.clone(), self.deviations().to_vec());
+        if self.before != Stage::default() {
+            case.stages.insert(0, self.before.clone());
+            deviations.iter_mut().for_each(|deviation| deviation.stage += 1);
+        }
+        Shrunk { case, deviations, tries: 0, complete: false }
     }
 }
 
@@ -416,11 +443,19 @@ async fn one_case(
     report: &mut Report,
     show: &dyn Fn(Progress),
 ) -> Result<Stage, Trouble> {
-    let (case, tree) = order.source.case(number)?;
     show(Progress::Begins { number });
+    let (case, tree) = order.source.case(number)?;
     let patience = Patience { deadline: order.convergence, looks: 3 };
-    let mut looked = Looked { number, case: case.clone(), stages: Vec::new() };
+    let mut looked = Looked { number, case: case.clone(), before: before.clone(), stages: Vec::new() };
+    let enters = |at: Option<usize>, stage: &Stage| {
+        let entered = Entered { number, at, of: case.stages.len(), stage: stage.clone() };
+        show(Progress::Enters(Box::new(entered)));
+    };
+    if *before != Stage::default() {
+        enters(None, before);
+    }
     for (at, stage) in case.stages.iter().enumerate() {
+        enters(Some(at), stage);
         let measured = lane.stage(stage, at, patience).await?;
         report.tally.count(&measured);
         lane.shared.hear(&measured);
@@ -440,21 +475,23 @@ async fn one_case(
         // Nobody begins another case: what is found is to be understood first.
         lane.shared.over.store(true, Ordering::Relaxed);
     }
+    let as_it_is = Shrunk { case: case.clone(), deviations, tries: 0, complete: false };
+    let found = looked.found();
     show(Progress::Looked(Box::new(looked)));
-    if deviations.is_empty() {
+    if as_it_is.deviations.is_empty() {
         return Ok(last);
     }
-    let as_it_is = Shrunk { case: case.clone(), deviations, tries: 0, complete: false };
     let shrunk = match order.bounds {
         Some(bounds) => match make_smaller(lane, order, &as_it_is, before, tree, bounds, show).await {
-            Ok(shrunk) => shrunk,
+            Ok(shrunk) if shrunk.tries > 0 => shrunk,
+            Ok(_) => found,
             // It disagrees all the same.
             Err(trouble) => {
                 report.troubles.push(format!("case {}, made smaller: {trouble}", number + 1));
-                as_it_is
+                found
             }
         },
-        None => as_it_is,
+        None => found,
     };
     show(Progress::Understood { number, shrunk: Box::new(shrunk.clone()) });
     report.disagreements.push(Disagreement { number, shrunk, original: case });

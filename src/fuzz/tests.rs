@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
 use std::time::Duration;
 
-use super::case::{Case, Ground, GroundPod, rules};
+use super::case::{Case, Ground, GroundPod, Stage, rules};
 use super::measure::{Deviation, Measured};
 use super::{
     Bounds, Judge, Looked, Origin, Progress, Recorder, Reproduction, Source, generate, shrink, strategy,
@@ -213,11 +213,11 @@ fn a_file_says_all_that_is_needed_to_try_again() {
     };
     let origin = Origin { seed: Some(7), number: 6, version: "0".into(), ..Origin::default() };
     let made = Reproduction::new(origin, &strategy::layout(), case, vec![deviation]);
-    let text = made.text("r.yaml").unwrap();
+    let text = made.text("plimsoll fuzz network --replay r.yaml").unwrap();
     assert!(text.starts_with(
         "# A case in which the network policies of a cluster do not do what networking.k8s.io/v1 says.\n\
          # Try it again: plimsoll fuzz network --replay r.yaml\n\
-         # x/a to y/b:8080/UDP: expected closed, saw OPEN\n"
+         # expected x/a to y/b:8080/UDP to be closed, saw OPEN\n"
     ));
     let read = Reproduction::read(&text).unwrap();
     assert_eq!(read, made);
@@ -300,9 +300,8 @@ async fn recorded(dir: &std::path::Path, seen: [Measured; 2], doubts: Vec<String
     for (number, measured) in seen.into_iter().enumerate() {
         recorder.note(&Progress::Begins { number }, None);
         let case = generate(7, number).unwrap().current();
-        let looked = Looked { number, case, stages: vec![measured] };
-        recorder
-            .note(&Progress::Looked(Box::new(looked)), Some(std::path::Path::new("r/reproduction-2.yaml")));
+        let looked = Looked { number, case, before: Stage::default(), stages: vec![measured] };
+        recorder.note(&Progress::Looked(Box::new(looked)), Some("plimsoll fuzz network --replay r.yaml"));
     }
     let closing = Closing {
         unstarted: Reason::new(ReasonKind::Trouble, "not started: case 2 disagrees"),
@@ -356,7 +355,7 @@ async fn a_case_that_disagrees_is_a_scenario_that_failed_and_says_how_to_try_it_
     assert_eq!(reason.message, "expected x/a to y/a:80/TCP to be closed, saw OPEN (and 1 more)");
     assert_eq!(
         reason.hint.as_deref(),
-        Some("`plimsoll fuzz network --replay r/reproduction-2.yaml` tries the smallest such case again")
+        Some("`plimsoll fuzz network --replay r.yaml` tries the smallest such case again")
     );
     assert_eq!(failed.repeat.as_deref(), Some("plimsoll fuzz network --context prod --case 2 --seed 7"));
     for file in ["report.html", "report.json", "junit.xml", "report.md", "bundle.tar.gz"] {
@@ -381,4 +380,20 @@ async fn what_could_not_be_told_and_what_shows_nothing_is_inconclusive() {
     assert_eq!(ended.exit, Exit::Inconclusive);
     assert_eq!(model.scenarios[0].outcome, Outcome::Passed);
     assert_eq!(ended.troubles, ["nothing was closed"]);
+}
+
+#[test]
+fn a_case_as_it_was_found_begins_with_what_was_there_before_it() {
+    let (case, before) = (case(3), case(2).stages.pop().unwrap());
+    let looked = Looked {
+        number: 3,
+        before: before.clone(),
+        stages: vec![measured(vec![deviation()], Vec::new())],
+        case: case.clone(),
+    };
+    let found = looked.found();
+    assert_eq!((&found.case.stages[0], &found.case.stages[1..]), (&before, &case.stages[..]));
+    assert_eq!(found.deviations[0].stage, 1);
+    let first = Looked { before: Stage::default(), ..looked };
+    assert_eq!((first.found().case, first.found().deviations[0].stage), (case, 0));
 }

@@ -295,7 +295,10 @@ impl Fold {
     }
 
     fn matrix(&self, of_controls: bool) -> Option<TenantMatrix> {
-        let bodies = self.model.scenarios.iter().flat_map(Scenario::all_evidence).map(|e| &e.body);
+        // The namespaces of cases that are made at random are no tenants.
+        let of_tenants =
+            self.model.scenarios.iter().filter(|scenario| !scenario.id.starts_with(repeat::FUZZED));
+        let bodies = of_tenants.flat_map(Scenario::all_evidence).map(|e| &e.body);
         TenantMatrix::fold(bodies.filter(
             |body| matches!(body, EvidenceBody::Matrix { control, .. } if control.is_some() == of_controls),
         ))

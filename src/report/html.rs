@@ -406,7 +406,9 @@ fn scenario_view(scenario: &Scenario, open: bool) -> Result<ScenarioView<'_>, Re
     if let Some(started) = scenario.started_us {
         more += &format!(" \u{b7} began {} into the run", duration_us(started));
     }
-    more += &format!(" \u{b7} deadline {}", duration_ms(scenario.deadline_ms));
+    if scenario.deadline_ms > 0 {
+        more += &format!(" \u{b7} deadline {}", duration_ms(scenario.deadline_ms));
+    }
     if !scenario.needs.is_empty() {
         more += &format!(" \u{b7} needs {}", scenario.needs.join(", "));
     }

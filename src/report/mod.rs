@@ -37,6 +37,7 @@ pub use model::{
     RequirementInfo, RunEvidence, RunFacts, RunState, Scenario, Step, Tenant, Waived,
 };
 pub use output::{WriteError, write_all, write_atomically};
+pub use repeat::{FUZZED, replay};
 #[cfg(test)]
 pub(crate) use sample::{SetClock, model as sample_model};
 pub use tenants::{CellState, TenantCell, TenantMatrix, WordCount};

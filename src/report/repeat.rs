@@ -1,5 +1,7 @@
 //! The command that repeats a scenario: on the same cluster, with the same profile and seed.
 
+use std::path::Path;
+
 /// Options of `run` that say where and against what it runs; what selects scenarios or writes reports is left
 /// out. All of them take a value.
 const KEPT: &[&str] = &[
@@ -23,7 +25,14 @@ const KEPT: &[&str] = &[
 const FUZZ_KEPT: &[&str] = &["--cases-from", "--replay", "--parallel"];
 
 /// How the scenarios of `fuzz` are named, up to the number of the case.
-const FUZZED: &str = "fuzz/network/case-";
+pub const FUZZED: &str = "fuzz/network/case-";
+
+/// The command that tries the case of a file again, on the same cluster.
+pub fn replay(typed: &[String], file: &Path) -> String {
+    let mut words = kept(typed, &["plimsoll", "fuzz", "network"], |name| KEPT.contains(&name));
+    words.extend(["--replay".to_owned(), file.display().to_string()]);
+    line(&words)
+}
 
 /// Builds the command from the one that was typed.
 pub(super) fn command(typed: &[String], scenario: &str, seed: u64) -> String {
@@ -32,19 +41,9 @@ pub(super) fn command(typed: &[String], scenario: &str, seed: u64) -> String {
         Some(_) => (&["plimsoll", "fuzz", "network"], FUZZ_KEPT),
         None => (&["plimsoll", "run"], &[][..]),
     };
-    let kept = |name: &str| KEPT.contains(&name) || more.contains(&name);
-    let mut words: Vec<String> = command.iter().map(|word| (*word).to_owned()).collect();
-    let mut rest = typed.iter();
-    while let Some(word) = rest.next() {
-        match word.split_once('=') {
-            Some((name, _)) if kept(name) => words.push(word.clone()),
-            None if kept(word) => {
-                words.push(word.clone());
-                words.extend(rest.next().cloned());
-            }
-            None if case.is_some() && word == "--all" => words.push(word.clone()),
-            _ => {}
-        }
+    let mut words = kept(typed, command, |name| KEPT.contains(&name) || more.contains(&name));
+    if case.is_some() && typed.iter().any(|word| word == "--all") {
+        words.push("--all".to_owned());
     }
     let given = |name: &str| words.iter().any(|word| word.split('=').next() == Some(name));
     let (replayed, from_file) = (given("--replay"), given("--cases-from"));
@@ -63,6 +62,27 @@ pub(super) fn command(typed: &[String], scenario: &str, seed: u64) -> String {
             }
         }
     }
+    line(&words)
+}
+
+/// The command, with those of the typed options that are kept; all of them take a value.
+fn kept(typed: &[String], command: &[&str], is_kept: impl Fn(&str) -> bool) -> Vec<String> {
+    let mut words: Vec<String> = command.iter().map(|word| (*word).to_owned()).collect();
+    let mut rest = typed.iter();
+    while let Some(word) = rest.next() {
+        match word.split_once('=') {
+            Some((name, _)) if is_kept(name) => words.push(word.clone()),
+            None if is_kept(word) => {
+                words.push(word.clone());
+                words.extend(rest.next().cloned());
+            }
+            _ => {}
+        }
+    }
+    words
+}
+
+fn line(words: &[String]) -> String {
     words.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" ")
 }
 
@@ -100,11 +120,15 @@ mod tests {
                 "fuzz/network/case-3",
                 9
             ),
-            "plimsoll fuzz network --cases-from a.json --all --context c --case 3"
+            "plimsoll fuzz network --cases-from a.json --context c --all --case 3"
         );
         assert_eq!(
             command(&typed("plimsoll fuzz network --replay=r.yaml"), "fuzz/network/case-1", 9),
             "plimsoll fuzz network --replay=r.yaml"
+        );
+        assert_eq!(
+            replay(&typed("plimsoll -q fuzz network --cases 9 --context c"), Path::new("a b/r.yaml")),
+            "plimsoll fuzz network --context c --replay 'a b/r.yaml'"
         );
     }
 

@@ -291,6 +291,7 @@ impl Stage for ClusterStage {
         let Some(Open { pool, detection, .. }) = self.open.take() else { return };
         if let Some(detection) = detection {
             detection.abort();
+            let _ = detection.await;
         }
         pool.abandon().await;
     }

@@ -217,7 +217,9 @@ impl Session<'_> {
             Keep::Never => false,
         };
         let mut leftovers = if keep {
-            stage.abandon().await;
+            if played.results.is_none() {
+                stage.abandon().await;
+            }
             self.books.events.warn(format!(
                 "the tenants of the run are kept; `plimsoll cleanup --run {}` removes them",
                 self.books.order.id

@@ -67,8 +67,8 @@ async fn what_it_finds_is_a_scenario_that_failed_and_can_be_tried_again() {
     let (directory, runs) = results();
     let _sound = Sound;
     defect(&["except-ignored"]);
-    let (code, _, said) =
-        plimsoll(&["fuzz", "network", "--cases", "200", "--seed", "11", "--reports-dir", &runs]);
+    let found = ["fuzz", "network", "--cases", "200", "--seed", "11", "--shrink-for", "15s"];
+    let (code, _, said) = plimsoll(&[&found[..], &["--reports-dir", &runs]].concat());
     assert_eq!(code, 1, "{said}");
     let record = read(directory.path());
     assert_eq!(record.integrity(), Integrity::Intact);
@@ -89,11 +89,13 @@ async fn what_it_finds_is_a_scenario_that_failed_and_can_be_tried_again() {
         .expect("a case to try again");
     let (_again, runs) = results();
     let file = reproduction.to_str().expect("a name");
-    let (code, _, said) = plimsoll(&["fuzz", "network", "--replay", file, "--reports-dir", &runs]);
+    let (code, _, said) =
+        plimsoll(&["fuzz", "network", "--replay", file, "--shrink-tries", "0", "--reports-dir", &runs]);
     assert_eq!(code, 1, "it disagrees still: {said}");
     defect(&["--remove"]);
     let (_sound_again, runs) = results();
-    let (code, _, said) = plimsoll(&["fuzz", "network", "--replay", file, "--reports-dir", &runs]);
+    let (code, _, said) =
+        plimsoll(&["fuzz", "network", "--replay", file, "--shrink-tries", "0", "--reports-dir", &runs]);
     // One case may be open or closed throughout, which alone proves nothing.
     assert!(code == 0 || said.contains("that shows nothing"), "{said}");
 }

@@ -87,10 +87,7 @@ async fn apply(world: &mut World) -> StepResult {
 async fn compare(world: &mut World) -> StepResult {
     let report = world.slots.require::<Report>("cases that were compared")?;
     if let Some(one) = report.disagreements.first() {
-        let lines = one.shrunk.deviations.iter().map(|it| {
-            let path = format!("{} to {}:{}/{}", it.from, it.to, it.port, it.protocol);
-            format!("{path}: expected {}, saw {}", it.expected, it.seen)
-        });
+        let lines = one.shrunk.deviations.iter().map(ToString::to_string);
         let policies = one.original.stages.iter().flat_map(|stage| &stage.policies);
         let policies = policies.filter_map(|policy| serde_json::to_string(policy).ok());
         let message = format!("the case `{}` is not as the standard says", one.original.name);

@@ -15,7 +15,7 @@ use crate::cli::main::block_on;
 use crate::cli::output::{Listing, count};
 use crate::cli::settings::Layers;
 use crate::cli::terminal::Terminal;
-use crate::cli::{access, agent_image, catalog, place, recorded};
+use crate::cli::{access, agent_image, catalog, place, recorded, soundness};
 use crate::cluster::{Cluster, ClusterError, ImageDelivery, Ownership, RunId, Target};
 use crate::engine::{EventSink, Plan, Reason, ReasonKind, Signal};
 use crate::exit::Exit;
@@ -24,7 +24,7 @@ use crate::fuzz::{
     Shrunk, Source, Trouble, clean_up,
 };
 use crate::profile::{LoadedPlatform, Platform};
-use crate::report::write_atomically;
+use crate::report::{replay, write_atomically};
 use crate::session::{self, Closing, Leftover, Recording, RunOrder, Signals};
 use crate::tenant::AgentImage;
 
@@ -76,6 +76,7 @@ fn network(
         }
         let cluster = access::connect(&args.access, layers, platform, terminal, true).await?;
         let image = agent_image::choose(&target, args.agent_image.as_deref())?;
+        soundness::ensure(&cluster, platform).await?;
         record(&asked, &cluster, &image, &mut signals, quiet).await
     })
 }
@@ -164,6 +165,10 @@ async fn record(
             match report.disagreements.first() {
                 // What is certain goes before what is not.
                 Some(one) => {
+                    for trouble in &report.troubles {
+                        eprintln!("warning: {trouble}");
+                        books.events().warn(trouble.clone());
+                    }
                     let to = format!("case {} disagrees, and is to be understood first", one.number + 1);
                     (trouble(to), Vec::new())
                 }
@@ -175,6 +180,7 @@ async fn record(
         eprintln!("could not tell: {doubt}");
     }
     let leftovers = removed(run.equipment.get(), order, signals, &mut signal, &books).await;
+    let told = doubts.clone();
     let closing = Closing {
         unstarted: Reason { message: format!("not started: {}", unstarted.message), ..unstarted },
         signal,
@@ -185,19 +191,27 @@ async fn record(
     let planted = run.planted.clone();
     drop(run);
     let ended = books.close(closing).await;
+    for trouble in ended.troubles.iter().filter(|trouble| !told.contains(trouble)) {
+        eprintln!("warning: {trouble}");
+    }
     for Leftover { reference, why } in &ended.leftovers {
         eprintln!("left over: {reference}: {why}");
     }
     if let Err(error) = place::point_latest(&order.runs, order.id.as_str()) {
         eprintln!("warning: cannot point {} to this run: {error}", order.runs.join(place::LATEST).display());
     }
-    if let Ok(report) = &came {
-        tell(asked, report, &planted)?;
+    let mut exit = ended.exit;
+    if let Ok(report) = &came
+        && let Err(failure) = tell(asked, report, &planted)
+    {
+        // What was found stands in the journal; that nobody reads it here must not hide it.
+        let found = failure.report();
+        exit = if exit == Exit::Conformant { found } else { exit };
     }
     if !quiet {
         super::run::where_it_lies(&ended, &order.id);
     }
-    Ok(ended.exit)
+    Ok(exit)
 }
 
 /// A run that compares.
@@ -240,7 +254,8 @@ impl Comparing<'_> {
         let told = Cell::new(0);
         let note = |progress: Progress| {
             let file = self.keep(&progress);
-            self.recorder.note(&progress, file.as_deref());
+            let again = file.map(|file| replay(&self.asked.order.command, &file));
+            self.recorder.note(&progress, again.as_deref());
             if !self.quiet {
                 show(&progress, &told);
             }
@@ -256,13 +271,7 @@ impl Comparing<'_> {
     fn keep(&self, progress: &Progress) -> Option<PathBuf> {
         match progress {
             Progress::Looked(looked) if !looked.deviations().is_empty() => {
-                let found = Shrunk {
-                    case: looked.case.clone(),
-                    deviations: looked.deviations().to_vec(),
-                    tries: 0,
-                    complete: false,
-                };
-                write_reproduction(self.asked, looked.number, &found, &self.planted)
+                write_reproduction(self.asked, looked.number, &looked.found(), &self.planted)
             }
             Progress::Understood { number, shrunk } => {
                 write_reproduction(self.asked, *number, shrunk, &self.planted)
@@ -381,6 +390,8 @@ async fn equipment(
 
 /// Says what is going on. On a terminal every case, elsewhere each tenth of them.
 fn show(progress: &Progress, told: &Cell<usize>) {
+    // Over the line that counts, on a terminal.
+    let over = if std::io::stderr().is_terminal() { "\r\x1b[K" } else { "" };
     match progress {
         Progress::Standing { pods, took } => {
             eprintln!("{} stand after {:.1}s", count(*pods, "pod"), took.as_secs_f64());
@@ -401,14 +412,14 @@ fn show(progress: &Progress, told: &Cell<usize>) {
             if let Some((first, rest)) = looked.deviations().split_first() {
                 let more =
                     if rest.is_empty() { String::new() } else { format!(" (and {} more)", rest.len()) };
-                eprintln!("case {} ({}) disagrees: {first}{more}", looked.number + 1, looked.case.name);
+                eprintln!("{over}case {} ({}) disagrees: {first}{more}", looked.number + 1, looked.case.name);
             }
         }
         Progress::Smaller { policies, rules } => {
-            eprintln!("  smaller: {policies} policies, at most {rules} rules each");
+            eprintln!("{over}  smaller: {policies} policies, at most {rules} rules each");
         }
-        Progress::Stuck { number, why } => eprintln!("case {} could not be tried: {why}", number + 1),
-        Progress::Begins { .. } | Progress::Understood { .. } => {}
+        Progress::Stuck { number, why } => eprintln!("{over}case {} could not be tried: {why}", number + 1),
+        Progress::Begins { .. } | Progress::Enters(_) | Progress::Understood { .. } => {}
     }
 }
 
@@ -435,7 +446,7 @@ fn write_reproduction(
     let path = reproduction(asked, number);
     let (case, deviations) = (shrunk.case.clone(), shrunk.deviations.clone());
     let written = Reproduction::new(origin, &asked.source.layout(), case, deviations)
-        .text(&path.display().to_string())
+        .text(&replay(&asked.order.command, &path))
         .and_then(|text| write_atomically(&path, text.as_bytes()).map_err(|error| error.to_string()));
     match written {
         Ok(()) => Some(path),
@@ -458,12 +469,11 @@ fn tries(number: usize) -> String {
 
 /// The data, for people or programs.
 fn tell(asked: &Asked<'_>, report: &Report, planted: &[String]) -> Result<(), Failure> {
+    let file = |number| Some(reproduction(asked, number)).filter(|file| file.is_file());
     for Disagreement { number, shrunk, .. } in &report.disagreements {
-        eprintln!(
-            "smallest case found: {} (plimsoll fuzz network --replay {})",
-            size(shrunk),
-            reproduction(asked, *number).display()
-        );
+        let what = if shrunk.tries == 0 { "the case as it was found" } else { "smallest case found" };
+        let again = file(*number).map(|file| format!(" ({})", replay(&asked.order.command, &file)));
+        eprintln!("{what}: {}{}", size(shrunk), again.unwrap_or_default());
     }
     let tally = &report.tally;
     let mut listing = Listing::new(vec!["what", "how many"], 2);
@@ -497,7 +507,7 @@ fn tell(asked: &Asked<'_>, report: &Report, planted: &[String]) -> Result<(), Fa
         .map(|one| {
             json!({
                 "case": one.number + 1,
-                "reproduction": reproduction(asked, one.number),
+                "reproduction": file(one.number),
                 "policies": one.shrunk.case.size().0,
                 "rules": one.shrunk.case.size().1,
                 "tries": one.shrunk.tries,

@@ -155,7 +155,11 @@ fn finish(
     }
     let to_stdout = later.iter().any(|target| target.path.is_none());
     if !to_stdout {
-        output::print(&crate::report::render_terminal(&model, terminal.stdout_color))?;
+        let printed = output::print(&crate::report::render_terminal(&model, terminal.stdout_color));
+        if let Err(failure) = printed {
+            let found = failure.report();
+            exit = if exit == Exit::Conformant { found } else { exit };
+        }
     }
     if !quiet {
         where_it_lies(ended, id);

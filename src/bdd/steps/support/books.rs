@@ -1,6 +1,8 @@
 //! The books of a quota: what a cluster says is used, read when it has counted.
 
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
+use std::pin::pin;
 use std::time::{Duration, Instant};
 
 use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Pod, ResourceQuota, Service};
@@ -17,6 +19,8 @@ use crate::tenant::{Actor, Tenant};
 
 /// How long they may be behind before something else is removed.
 const NUDGE_AFTER: Duration = Duration::from_secs(3);
+/// How long something must have stood before it is removed.
+const HEARD: Duration = Duration::from_secs(1);
 
 /// The tenant's quota as the cluster keeps it.
 pub struct Books<'a> {
@@ -99,28 +103,29 @@ impl<'a> Books<'a> {
     /// The controller that counts reads what is used from a cache of its own. Where something is made and removed within
     /// milliseconds, it may count the removal before it has heard of what admission wrote down for the making, find that
     /// nothing has changed, and write nothing; changes of the books alone do not make it count again, only the next
-    /// removal of anything and a round of every five minutes do (`resource_quota_controller.go`, `UpdateFunc` and
-    /// `--resource-quota-sync-period`). So something else is removed where it takes long.
+    /// removal of anything that the quota counts and a round of every five minutes do (`resource_quota_controller.go`,
+    /// `UpdateFunc` and `--resource-quota-sync-period`). So something else is removed where it takes long.
     async fn used_when(
         &self,
         what: &str,
         holds: impl Fn(&BTreeMap<String, String>) -> bool,
     ) -> Result<Option<BTreeMap<String, String>>, StepError> {
-        let end = Instant::now() + self.within;
+        let begun = Instant::now();
+        let mut nudges = self.counts_config_maps();
+        let mut watching = pin!(self.watch(what, self.within, holds));
         loop {
-            let left = end.saturating_duration_since(Instant::now());
-            let within = left.min(NUDGE_AFTER);
-            let begun = Instant::now();
-            match self.watch(what, within, &holds).await {
-                Ok(used) => return Ok(Some(used)),
-                Err(ClusterError::Wait(_)) if begun.elapsed() >= within => {
-                    if left <= NUDGE_AFTER {
-                        return Ok(None);
-                    }
-                    self.nudge().await?;
+            let came = tokio::select! {
+                came = &mut watching => came,
+                () = tokio::time::sleep(NUDGE_AFTER), if nudges => {
+                    nudges = self.nudge().await;
+                    continue;
                 }
-                Err(error) => return Err(error.into()),
-            }
+            };
+            return match came {
+                Ok(used) => Ok(Some(used)),
+                Err(ClusterError::Wait(_)) if begun.elapsed() >= self.within => Ok(None),
+                Err(error) => Err(error.into()),
+            };
         }
     }
 
@@ -129,45 +134,70 @@ impl<'a> Books<'a> {
         self.watch("be counted", self.within, |used| !used.is_empty()).await.map_err(StepError::from)
     }
 
-    /// What is used once it is what there is, since what came before may not have been counted to its end; what the books
-    /// say all the same, where they do not come to agree.
+    /// What is used once it is what there is: what came before may not have been counted to its end. Books that say less
+    /// than there is to the end are for the steps to judge; nothing can be said of what is given back to such as say more.
     pub async fn right(&self) -> Result<BTreeMap<String, String>, StepError> {
-        self.used().await?;
-        let there = self.there().await?;
-        let agrees = |used: &BTreeMap<String, String>| {
-            there.iter().all(|(key, count)| used.get(*key).is_none_or(|used| used == &count.to_string()))
-        };
-        match self.used_when("count what there is", agrees).await? {
-            Some(used) => Ok(used),
-            None => self.used().await,
+        let begun = Instant::now();
+        let mut nudges = self.counts_config_maps();
+        loop {
+            let used = self.used().await?;
+            let there = self.there().await?;
+            let too_much = match compare(&used, &there) {
+                Ordering::Equal => return Ok(used),
+                Ordering::Less if begun.elapsed() >= NUDGE_AFTER => return Ok(used),
+                other => other == Ordering::Greater,
+            };
+            if begun.elapsed() >= self.within {
+                let message = format!("the quota of {} counts more than there is", self.namespace);
+                let details = [format!("used {used:?}"), format!("there {there:?}")];
+                return Err(StepError::trouble(message).details(details));
+            }
+            let differs = |now: &BTreeMap<String, String>| *now != used;
+            // An error is looked at anew: one that lasts shows there.
+            if self.watch("count what there is", NUDGE_AFTER, differs).await.is_err() && too_much && nudges {
+                nudges = self.nudge().await;
+            }
         }
     }
 
-    /// Makes the cluster count again, by making and removing something that a quota counts as well.
-    async fn nudge(&self) -> Result<(), StepError> {
+    fn counts_config_maps(&self) -> bool {
+        self.promised.keys().any(|key| key == "configmaps" || key == "count/configmaps")
+    }
+
+    /// Makes the cluster count again, by making and removing something that the quota counts as well. Says whether that
+    /// can be done: it is the tenant's own doing, and a platform may refuse it.
+    async fn nudge(&self) -> bool {
         let name = "plimsoll-count-again";
-        let trouble = |error| StepError::from(self.cluster.error(format!("make and remove {name}"), error));
-        self.world.run().events.warn(format!(
-            "the quota of {} was not counted again in time: something else was made and removed there",
-            self.namespace
-        ));
         let api: Api<ConfigMap> = Api::namespaced(self.actor.client.clone(), self.namespace);
         let metadata = ObjectMeta { name: Some(name.to_owned()), ..ObjectMeta::default() };
         let object = ConfigMap { metadata, ..ConfigMap::default() };
-        match api.create(&PostParams::default(), &object).await {
-            Err(kube::Error::Api(status)) if status.code == 409 => {}
-            made => drop(made.map_err(trouble)?),
+        let before = self.used().await.unwrap_or_default();
+        let made = async {
+            match api.create(&PostParams::default(), &object).await {
+                Err(kube::Error::Api(status)) if status.code == 409 => {}
+                made => drop(made?),
+            }
+            // As far as can be seen from here, the controller has heard of it then.
+            let _ = self.watch("count one more", HEARD, |used| *used != before).await;
+            match api.delete(name, &DeleteParams::default()).await {
+                Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
+                gone => gone.map(drop),
+            }
+        };
+        let made: Result<(), kube::Error> = made.await;
+        let events = &self.world.run().events;
+        let quota = format!("the quota of {} was not counted again in time", self.namespace);
+        match &made {
+            Ok(()) => events.warn(format!("{quota}: something else was made and removed there")),
+            Err(error) => events.warn(format!("{quota}, and nothing else can be removed there: {error}")),
         }
-        match api.delete(name, &DeleteParams::default()).await {
-            Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
-            gone => gone.map(drop).map_err(trouble),
-        }
+        made.is_ok()
     }
 
     /// How many objects there are of each kind that the quota counts.
     async fn there(&self) -> Result<BTreeMap<&'static str, usize>, StepError> {
         let all = ListParams::default();
-        let client = self.actor.client.clone();
+        let client = self.cluster.client();
         let pods: Api<Pod> = Api::namespaced(client.clone(), self.namespace);
         let services: Api<Service> = Api::namespaced(client.clone(), self.namespace);
         let claims: Api<PersistentVolumeClaim> = Api::namespaced(client, self.namespace);
@@ -204,6 +234,20 @@ fn used(quota: &ResourceQuota) -> BTreeMap<String, String> {
     used.into_iter().map(|(key, amount)| (key, amount.0)).collect()
 }
 
+/// Whether the books say more than there is of anything, or else less, or exactly what there is. What they do not count
+/// does not matter.
+fn compare(used: &BTreeMap<String, String>, there: &BTreeMap<&'static str, usize>) -> Ordering {
+    let counted = there.iter().filter_map(|(key, there)| {
+        let used: usize = used.get(*key)?.parse().ok()?;
+        Some(used.cmp(there))
+    });
+    counted.fold(Ordering::Equal, |all, one| match (all, one) {
+        (Ordering::Greater, _) | (_, Ordering::Greater) => Ordering::Greater,
+        (Ordering::Less, _) | (_, Ordering::Less) => Ordering::Less,
+        (Ordering::Equal, Ordering::Equal) => Ordering::Equal,
+    })
+}
+
 fn has_ended(pod: &Pod) -> bool {
     let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
     matches!(phase, Some("Succeeded" | "Failed"))
@@ -214,4 +258,30 @@ pub fn amount(of: &BTreeMap<String, String>, key: &str) -> Result<Quantity, Step
     of.get(key).map_or(Ok(Quantity::ZERO), |text| {
         text.parse().map_err(|error| StepError::trouble_from("read a quota", &error))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn books_that_say_more_than_there_is_are_told_from_such_as_say_less() {
+        let used = |pods: &str, services: &str| {
+            BTreeMap::from([
+                ("pods".to_owned(), pods.to_owned()),
+                ("services".to_owned(), services.to_owned()),
+            ])
+        };
+        let there = BTreeMap::from([("pods", 9), ("services", 6), ("persistentvolumeclaims", 1)]);
+        for (pods, services, expected) in [
+            ("9", "6", Ordering::Equal),
+            ("10", "6", Ordering::Greater),
+            ("10", "0", Ordering::Greater),
+            ("0", "7", Ordering::Greater),
+            ("0", "6", Ordering::Less),
+        ] {
+            assert_eq!(compare(&used(pods, services), &there), expected, "{pods} pods, {services} services");
+        }
+        assert_eq!(compare(&BTreeMap::new(), &there), Ordering::Equal);
+    }
 }
