@@ -12,7 +12,7 @@ use crate::engine::{
     ComparisonRow, Event, EventSink, Evidence, EvidenceBody, Outcome, Plan, PlannedScenario, PlannedStep,
     Reason, ReasonKind, ScenarioId, Selection, StepStatus, micros,
 };
-use crate::probe::VerdictKind;
+use crate::probe::{MatrixResult, VerdictKind};
 use crate::report::FUZZED;
 
 /// What every case proves: the semantics of policies are the standard's.
@@ -148,7 +148,7 @@ fn reason(stages: &[Measured], again: Option<&str>) -> Option<Reason> {
     let deviations: Vec<&Deviation> = stages.iter().flat_map(|stage| &stage.deviations).collect();
     if let Some((first, rest)) = deviations.split_first() {
         return Some(Reason {
-            details: rest.iter().take(NAMED).map(|deviation| deviation.to_string()).collect(),
+            details: rest.iter().take(NAMED).map(ToString::to_string).collect(),
             hint: again.map(|command| format!("`{command}` tries the smallest such case again")),
             ..Reason::new(
                 ReasonKind::Requirement,
@@ -202,7 +202,7 @@ fn matrix(name: &str, measured: &Measured) -> Evidence {
         let expected = if *open { VerdictKind::Open.to_string() } else { closed() };
         seen.insert((from.clone(), format!("{to}:{port}/{protocol}")), (String::new(), expected));
     }
-    for entry in measured.matrix.iter().flat_map(|result| result.iter()) {
+    for entry in measured.matrix.iter().flat_map(MatrixResult::iter) {
         let (from, to, port, protocol) = key(entry.source, entry.target);
         if let Some(cell) = seen.get_mut(&(from, format!("{to}:{port}/{protocol}"))) {
             cell.0 = entry.cell.verdict.kind().to_string();

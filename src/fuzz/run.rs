@@ -213,7 +213,9 @@ impl Looked {
         let (mut case, mut deviations) = (self.case.clone(), self.deviations().to_vec());
         if self.before != Stage::default() {
             case.stages.insert(0, self.before.clone());
-            deviations.iter_mut().for_each(|deviation| deviation.stage += 1);
+            for deviation in &mut deviations {
+                deviation.stage += 1;
+            }
         }
         Shrunk { case, deviations, tries: 0, complete: false }
     }
