@@ -73,8 +73,10 @@ struct RequirementRow<'a> {
     requirement: &'a Requirement,
     level: &'static str,
     controls: String,
-    /// Scenarios that did not pass.
+    /// Scenarios that ran and did not pass.
     open: Vec<Link>,
+    /// Those that were never begun: many, where a run ended early.
+    not_run: Vec<Link>,
     passed: Vec<Link>,
 }
 
@@ -298,16 +300,17 @@ fn families<'a>(model: &'a Model, selected: &[&'a Requirement]) -> Vec<Family<'a
             },
             controls: requirement.info.controls.join(" \u{b7} "),
             open: Vec::new(),
+            not_run: Vec::new(),
             passed: Vec::new(),
         };
         for id in &requirement.scenarios {
             let Some(scenario) = scenarios.get(id.as_str()) else { continue };
-            if scenario.outcome == Outcome::Passed {
-                row.passed.push(Link { anchor: anchor(id), text: scenario.name.clone() });
-            } else {
-                let text = format!("{}: {}", scenario.outcome.word(), scenario.name);
-                row.open.push(Link { anchor: anchor(id), text });
-            }
+            let (links, text) = match scenario.outcome {
+                Outcome::Passed => (&mut row.passed, scenario.name.clone()),
+                Outcome::NotRun => (&mut row.not_run, scenario.name.clone()),
+                other => (&mut row.open, format!("{}: {}", other.word(), scenario.name)),
+            };
+            links.push(Link { anchor: anchor(id), text });
         }
         match families.iter_mut().find(|family| family.name == requirement.info.family) {
             Some(family) => family.rows.push(row),
