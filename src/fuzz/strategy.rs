@@ -2,6 +2,7 @@
 //!
 //! The simpler alternative always stands first, since that is the way in which cases shrink.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use ipnet::IpNet;
@@ -11,8 +12,9 @@ use proptest::prelude::{Just, Strategy, prop_oneof};
 use proptest::sample::select;
 use serde_json::{Value, json};
 
-use super::case::{Case, Labels, Layout, LayoutPod, LayoutPort, NAME_LABEL, Stage};
+use super::case::{Case, Ground, GroundPod, Labels, Layout, LayoutPod, LayoutPort, NAME_LABEL, Stage};
 use crate::oracle::network_policy::Protocol::{Tcp, Udp};
+use crate::oracle::network_policy::{Flow, Oracle};
 
 const NAMESPACES: [&str; 2] = ["x", "y"];
 const PODS: [&str; 3] = ["a", "b", "c"];
@@ -59,34 +61,37 @@ fn nominal(row: usize, column: usize) -> IpAddr {
 pub fn cases() -> impl Strategy<Value = Case> {
     let namespaces = [namespace_labels(), namespace_labels()];
     let pods: Vec<_> = (0..NAMESPACES.len() * PODS.len()).map(|_| pod_labels()).collect();
-    (vec(policies(), 1..=3), option::weighted(0.5, changes()), namespaces, pods).prop_map(
-        |(policies, change, namespaces, pods)| {
-            let places = NAMESPACES.iter().flat_map(|ns| PODS.iter().map(move |pod| format!("{ns}/{pod}")));
-            let start = Stage {
-                namespaces: NAMESPACES.iter().map(|it| (*it).to_owned()).zip(namespaces).collect(),
-                pods: places.zip(pods).collect(),
-                policies: policies
-                    .into_iter()
-                    .enumerate()
-                    .filter_map(|(index, (namespace, spec))| {
-                        let name = format!("policy-{index}");
-                        serde_json::from_value(json!({
-                            "apiVersion": "networking.k8s.io/v1",
-                            "kind": "NetworkPolicy",
-                            "metadata": {"namespace": namespace, "name": name},
-                            "spec": spec,
-                        }))
-                        .ok()
-                    })
-                    .collect(),
-            };
-            let mut stages = vec![start];
-            if let Some(next) = change.and_then(|change| change.apply(&stages[0])) {
-                stages.push(next);
-            }
-            Case { name: "generated".to_owned(), stages }
-        },
-    )
+    let of_any_kind = (vec(policies(), 1..=3), option::weighted(0.5, changes()));
+    let telling =
+        select(&NAMESPACES[..]).prop_map(|namespace| Some(Change::NamespaceLabelsThatTell(namespace)));
+    let of_namespace_labels = (vec(plain_policies(), 1..=2), telling);
+    let what = prop_oneof![7 => of_any_kind, 1 => of_namespace_labels];
+    (what, namespaces, pods).prop_map(|((policies, change), namespaces, pods)| {
+        let places = NAMESPACES.iter().flat_map(|ns| PODS.iter().map(move |pod| format!("{ns}/{pod}")));
+        let start = Stage {
+            namespaces: NAMESPACES.iter().map(|it| (*it).to_owned()).zip(namespaces).collect(),
+            pods: places.zip(pods).collect(),
+            policies: policies
+                .into_iter()
+                .enumerate()
+                .filter_map(|(index, (namespace, spec))| {
+                    let name = format!("policy-{index}");
+                    serde_json::from_value(json!({
+                        "apiVersion": "networking.k8s.io/v1",
+                        "kind": "NetworkPolicy",
+                        "metadata": {"namespace": namespace, "name": name},
+                        "spec": spec,
+                    }))
+                    .ok()
+                })
+                .collect(),
+        };
+        let mut stages = vec![start];
+        if let Some(next) = change.and_then(|change| change.apply(&stages[0])) {
+            stages.push(next);
+        }
+        Case { name: "generated".to_owned(), stages }
+    })
 }
 
 /// What happens to a world whose policies are in force.
@@ -94,6 +99,8 @@ pub fn cases() -> impl Strategy<Value = Case> {
 enum Change {
     PodLabels(&'static str, &'static str, Labels),
     NamespaceLabels(&'static str, Labels),
+    /// Other labels of a namespace by which a path opens or closes, if there are such.
+    NamespaceLabelsThatTell(&'static str),
     PolicyGone(usize),
     PolicyChanged(usize, Value),
 }
@@ -109,6 +116,19 @@ impl Change {
             Self::NamespaceLabels(namespace, labels) => {
                 after.namespaces.insert(namespace.to_owned(), labels);
             }
+            Self::NamespaceLabelsThatTell(namespace) => {
+                let now = open_paths(before)?;
+                let with = |labels: Labels| {
+                    let mut other = before.clone();
+                    other.namespaces.insert(namespace.to_owned(), labels);
+                    other
+                };
+                let (key, words) = NAMESPACE_LABELS[0];
+                let all = [None, Some(words[0]), Some(words[1])].map(|word| {
+                    with(word.map(|word| (key.to_owned(), word.to_owned())).into_iter().collect())
+                });
+                after = all.into_iter().find(|other| open_paths(other).is_some_and(|open| open != now))?;
+            }
             Self::PolicyGone(index) => {
                 after.policies.remove(index % before.policies.len().max(1));
             }
@@ -119,6 +139,39 @@ impl Change {
         }
         (after != *before).then_some(after)
     }
+}
+
+/// Which paths the standard opens in a stage, in an order of their own.
+fn open_paths(stage: &Stage) -> Option<Vec<bool>> {
+    let layout = layout();
+    let ground = Ground {
+        namespaces: layout.namespaces.iter().map(|name| (name.clone(), name.clone())).collect(),
+        namespace_labels: BTreeMap::new(),
+        pods: layout
+            .pods
+            .iter()
+            .map(|(place, pod)| {
+                (place.clone(), GroundPod { addresses: vec![pod.nominal], labels: Labels::new() })
+            })
+            .collect(),
+    };
+    let placed = layout.place(stage, &ground);
+    let oracle = Oracle::new(&placed.scene).ok()?;
+    let mut open = Vec::new();
+    for from in &placed.scene.pods {
+        for (place, to) in placed.places.iter().zip(&placed.scene.pods) {
+            for port in layout.ports_of(place) {
+                let flow = Flow {
+                    from: (&from.namespace, &from.name),
+                    to: (&to.namespace, &to.name),
+                    protocol: port.protocol,
+                    port: port.number,
+                };
+                open.push(oracle.forecast(&flow).is_some_and(|forecast| forecast.is_open()));
+            }
+        }
+    }
+    Some(open)
 }
 
 fn changes() -> impl Strategy<Value = Change> {
@@ -249,6 +302,22 @@ fn rules(word: &'static str) -> impl Strategy<Value = Value> {
             rule
         },
     )
+}
+
+/// All pods of a namespace, one direction, one rule for namespaces with a label: among richer ones, which mostly open or
+/// close a path for several reasons at once, the labels of namespaces hardly ever decide anything.
+fn plain_policies() -> impl Strategy<Value = (&'static str, Value)> {
+    let (key, words) = NAMESPACE_LABELS[0];
+    let selector = prop_oneof![
+        Just(json!({"matchLabels": {key: words[0]}})),
+        Just(json!({"matchLabels": {key: words[1]}})),
+        Just(json!({"matchExpressions": [{"key": key, "operator": "Exists"}]})),
+    ];
+    let direction = select(vec![("Ingress", "ingress", "from"), ("Egress", "egress", "to")]);
+    (select(&NAMESPACES[..]), direction, selector).prop_map(|(namespace, (kind, rules, peers), selector)| {
+        let rule = json!({peers: [{"namespaceSelector": selector}]});
+        (namespace, json!({"podSelector": {}, "policyTypes": [kind], rules: [rule]}))
+    })
 }
 
 /// A policy's namespace and spec.

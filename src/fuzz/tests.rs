@@ -179,7 +179,7 @@ impl Judge for Forgetful {
 async fn a_disagreement_shrinks_to_one_policy_with_one_rule() {
     let bounds = Bounds { tries: 400, time: Duration::from_secs(60) };
     let mut shrunk_some = 0;
-    for number in 0..150 {
+    for number in 0..300 {
         let mut tree = generate(3, number).unwrap();
         let mut judge = Forgetful { tries: 0 };
         let start = tree.current();
@@ -196,7 +196,7 @@ async fn a_disagreement_shrinks_to_one_policy_with_one_rule() {
         assert_eq!(rules(policy), 1);
         assert!(serde_json::to_string(policy).unwrap().contains("except"));
     }
-    assert!(shrunk_some > 5, "{shrunk_some} of 150 cases disagree");
+    assert!(shrunk_some > 5, "{shrunk_some} of 300 cases disagree");
 }
 
 #[test]
@@ -396,4 +396,33 @@ fn a_case_as_it_was_found_begins_with_what_was_there_before_it() {
     assert_eq!(found.deviations[0].stage, 1);
     let first = Looked { before: Stage::default(), ..looked };
     assert_eq!((first.found().case, first.found().deviations[0].stage), (case, 0));
+}
+
+#[test]
+fn labels_of_namespaces_change_what_is_open_often_enough_to_be_noticed() {
+    let open = |stage: &Stage| {
+        let placed = strategy::layout().place(stage, &ground());
+        let oracle = Oracle::new(&placed.scene).unwrap();
+        let mut open = Vec::new();
+        for (from, to) in placed.scene.pods.iter().flat_map(|a| placed.scene.pods.iter().map(move |b| (a, b)))
+        {
+            for (protocol, port) in [(Protocol::Tcp, 8080), (Protocol::Tcp, 8081), (Protocol::Udp, 8080)] {
+                let (from, to) = (
+                    (from.namespace.as_str(), from.name.as_str()),
+                    (to.namespace.as_str(), to.name.as_str()),
+                );
+                let forecast = oracle.forecast(&Flow { from, to, protocol, port });
+                open.push(forecast.is_some_and(|forecast| forecast.is_open()));
+            }
+        }
+        open
+    };
+    let tell = (0..200).map(case).filter(|case| match case.stages.as_slice() {
+        [first, second] => {
+            first.policies == second.policies && first.pods == second.pods && open(first) != open(second)
+        }
+        _ => false,
+    });
+    let tell = tell.count();
+    assert!(tell >= 8, "{tell} of 200");
 }
