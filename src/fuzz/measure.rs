@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::case::Placed;
 use super::ground::World;
+use crate::engine::ComparisonRow;
 use crate::oracle::network_policy::{Flow, Forecast, Nonsense, Oracle, Protocol};
 use crate::probe::{AddressKind, MatrixPlan, MatrixResult, Pace, Source, Target, Transport, VerdictKind};
 
@@ -66,6 +67,20 @@ impl Measured {
     /// Whether every path was judged, and is as the oracle says.
     pub fn is_as_expected(&self) -> bool {
         self.deviations.is_empty() && self.unclear.is_empty()
+    }
+
+    /// How many paths are as the standard says, as a row of evidence under this name.
+    pub fn compared(&self, name: String) -> ComparisonRow {
+        let expected = format!("{} open, {} closed", self.open, self.cells - self.open);
+        ComparisonRow {
+            name,
+            holds: self.is_as_expected(),
+            seen: match self.deviations.len() + self.unclear.len() {
+                0 => expected.clone(),
+                other => format!("{other} paths otherwise"),
+            },
+            expected,
+        }
     }
 }
 

@@ -7,6 +7,7 @@ mod file;
 mod ground;
 mod marker;
 mod measure;
+mod progress;
 mod record;
 pub mod recorded;
 mod run;
@@ -22,11 +23,9 @@ pub use file::{FilePod, FileWorld, Origin, Reproduction};
 pub use ground::{Equipment, Moved, World, remove_namespaces};
 pub use marker::{Marker, Watchtower};
 pub use measure::{Deviation, Measured, PathKey, Patience, agrees, measure};
+pub use progress::{Entered, Looked, Progress};
 pub use record::{Recorder, plan};
 pub use recorded::Recorded;
-pub use run::{
-    Disagreement, Entered, Looked, Made, Order, Progress, Report, Source, Tally, Trouble, clean_up, generate,
-    run,
-};
+pub use run::{Disagreement, Made, Order, Report, Source, Tally, Trouble, clean_up, generate, run};
 pub use shrink::{Bounds, Judge, Shrunk, shrink};
 pub use smaller::smaller;

@@ -6,11 +6,12 @@ use std::time::Instant;
 
 use super::case::Case;
 use super::measure::{Deviation, Measured, agrees, key};
-use super::run::{Entered, Looked, Progress, Source};
+use super::progress::{Entered, Looked, Progress};
+use super::run::Source;
 use super::shrink::Shrunk;
 use crate::engine::{
-    ComparisonRow, Event, EventSink, Evidence, EvidenceBody, Outcome, Plan, PlannedScenario, PlannedStep,
-    Reason, ReasonKind, ScenarioId, Selection, StepStatus, micros,
+    Event, EventSink, Evidence, EvidenceBody, Outcome, Plan, PlannedScenario, PlannedStep, Reason,
+    ReasonKind, ScenarioId, Selection, StepStatus, micros,
 };
 use crate::probe::{MatrixResult, VerdictKind};
 use crate::report::FUZZED;
@@ -106,7 +107,7 @@ impl Recorder {
         for (at, measured) in stages.iter().enumerate().filter(|(_, measured)| !measured.is_as_expected()) {
             self.evidence(*number, matrix(&stage(at, case.stages.len()), measured));
         }
-        let rows = stages.iter().enumerate().map(|(at, measured)| compared(at, measured));
+        let rows = stages.iter().enumerate().map(|(at, it)| it.compared(format!("stage {}", at + 1)));
         self.evidence(
             *number,
             Evidence {
@@ -179,19 +180,6 @@ fn put(entered: &Entered) -> Evidence {
             reference: format!("case {}, {name}", entered.number + 1),
             object: serde_json::to_value(&entered.stage).unwrap_or_default(),
         },
-    }
-}
-
-fn compared(at: usize, measured: &Measured) -> ComparisonRow {
-    let as_expected = format!("{} open, {} closed", measured.open, measured.cells - measured.open);
-    ComparisonRow {
-        name: format!("stage {}", at + 1),
-        holds: measured.is_as_expected(),
-        seen: match measured.deviations.len() + measured.unclear.len() {
-            0 => as_expected.clone(),
-            other => format!("{other} paths otherwise"),
-        },
-        expected: as_expected,
     }
 }
 

@@ -12,13 +12,19 @@ fn compared(event: &Event) -> bool {
     matches!(event, Event::ScenarioFinished { .. })
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn interrupted_every_case_has_its_outcome_and_nothing_is_left() {
-    let _alone = alone().await;
+/// A run of more cases than are wanted, some of which have been compared.
+fn amid_cases() -> (tempfile::TempDir, Program) {
     let (directory, runs) = results();
     let program =
         Program::start(&["fuzz", "network", "--cases", "2000", "--seed", "1", "--reports-dir", &runs]);
     wait_for(directory.path(), "case", compared);
+    (directory, program)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn interrupted_every_case_has_its_outcome_and_nothing_is_left() {
+    let _alone = alone().await;
+    let (directory, program) = amid_cases();
     program.signal("INT");
     let (code, said) = program.ends();
     assert_eq!(code, 130, "{said}");
@@ -34,10 +40,7 @@ async fn interrupted_every_case_has_its_outcome_and_nothing_is_left() {
 #[tokio::test(flavor = "multi_thread")]
 async fn killed_it_is_known_how_far_it_came_and_cleanup_removes_the_rest() {
     let _alone = alone().await;
-    let (directory, runs) = results();
-    let program =
-        Program::start(&["fuzz", "network", "--cases", "2000", "--seed", "1", "--reports-dir", &runs]);
-    wait_for(directory.path(), "case", compared);
+    let (directory, program) = amid_cases();
     program.kill();
     let journal = read(directory.path());
     assert_eq!(journal.integrity(), Integrity::Unfinished);

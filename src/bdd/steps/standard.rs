@@ -8,7 +8,7 @@ use super::network::convergence;
 use crate::{
     bdd::{StepError, StepResult, World},
     cluster::Cluster,
-    engine::{ComparisonRow, Evidence, EvidenceBody, waiting_for},
+    engine::{Evidence, EvidenceBody, waiting_for},
     fuzz::{Equipment, Order, Report, classic, clean_up},
     oracle::network_policy::Protocol,
     profile::LoadedPlatform,
@@ -63,18 +63,10 @@ async fn apply(world: &mut World) -> StepResult {
     for (name, why) in stays.map_err(StepError::from)? {
         world.run().events.warn(format!("namespace {name} is still there: {why}"));
     }
-    let rows = report.measured.iter().map(|(case, stage, measured)| {
-        let closed = measured.cells - measured.open;
-        ComparisonRow {
-            name: format!("{}, stage {}", case.name, stage + 1),
-            expected: format!("{} open, {closed} closed", measured.open),
-            holds: measured.is_as_expected(),
-            seen: match measured.deviations.len() + measured.unclear.len() {
-                0 => format!("{} open, {closed} closed", measured.open),
-                other => format!("{other} paths otherwise"),
-            },
-        }
-    });
+    let rows = report
+        .measured
+        .iter()
+        .map(|(case, stage, measured)| measured.compared(format!("{}, stage {}", case.name, stage + 1)));
     world.record(Evidence {
         title: "the cases, and the paths that the standard opens and closes in each".to_owned(),
         body: EvidenceBody::Comparison { rows: rows.collect() },
