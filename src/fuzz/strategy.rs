@@ -142,7 +142,7 @@ impl Change {
 }
 
 /// Which paths the standard opens in a stage, in an order of their own.
-fn open_paths(stage: &Stage) -> Option<Vec<bool>> {
+pub(super) fn open_paths(stage: &Stage) -> Option<Vec<bool>> {
     let layout = layout();
     let ground = Ground {
         namespaces: layout.namespaces.iter().map(|name| (name.clone(), name.clone())).collect(),

@@ -400,23 +400,7 @@ fn a_case_as_it_was_found_begins_with_what_was_there_before_it() {
 
 #[test]
 fn labels_of_namespaces_change_what_is_open_often_enough_to_be_noticed() {
-    let open = |stage: &Stage| {
-        let placed = strategy::layout().place(stage, &ground());
-        let oracle = Oracle::new(&placed.scene).unwrap();
-        let mut open = Vec::new();
-        for (from, to) in placed.scene.pods.iter().flat_map(|a| placed.scene.pods.iter().map(move |b| (a, b)))
-        {
-            for (protocol, port) in [(Protocol::Tcp, 8080), (Protocol::Tcp, 8081), (Protocol::Udp, 8080)] {
-                let (from, to) = (
-                    (from.namespace.as_str(), from.name.as_str()),
-                    (to.namespace.as_str(), to.name.as_str()),
-                );
-                let forecast = oracle.forecast(&Flow { from, to, protocol, port });
-                open.push(forecast.is_some_and(|forecast| forecast.is_open()));
-            }
-        }
-        open
-    };
+    let open = |stage: &Stage| strategy::open_paths(stage).unwrap();
     let tell = (0..200).map(case).filter(|case| match case.stages.as_slice() {
         [first, second] => {
             first.policies == second.policies && first.pods == second.pods && open(first) != open(second)
