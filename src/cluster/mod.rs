@@ -2,6 +2,7 @@
 
 mod api_error;
 mod apply;
+mod asked_again;
 mod client;
 mod connect;
 mod detect;
