@@ -81,7 +81,10 @@ const TAGS: [(&str, &str); 9] = [
     ("serial", "runs alone, with nothing beside it"),
     ("slow", "is left out of quick suites"),
     ("lock-NAME", "does not run beside another scenario with the same lock"),
-    ("deadline-TIME", "has a deadline of its own instead of the profile's: deadline-5m"),
+    (
+        "deadline-TIME",
+        "has its own deadline instead of the profile's: deadline-5m; a more patient profile stretches it",
+    ),
 ];
 
 /// Every topic, by kind, each kind in the order of the documentation.

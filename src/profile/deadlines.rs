@@ -40,7 +40,7 @@ deadlines! {
     quota_settled = 30,
     /// A volume, from its claim's being made to bound, or from its claim's deletion to gone (60s).
     volume_settled = 60,
-    /// One scenario, unless its tag says otherwise (120s).
+    /// One scenario, unless its tag says otherwise (120s). Where it is longer, the deadlines of tags grow with it.
     scenario = 120,
     /// The whole run; what has not started by then is `not-run` (1h).
     run = 3600,
