@@ -1,7 +1,7 @@
 @TEN-05 @should @risk-load @serial @slow @deadline-3m
 Feature: A tenant at its limit does not slow others
   Quiet times and times of load take turns, and which comes first is drawn by lot, so that what the machine does by
-  itself is not laid at the neighbour's door.
+  itself is not laid at the neighbour's door. What cannot be told is measured again, at most twice.
 
   Scenario: A bystander finds room and keeps its pace while another tenant uses all that it can get
     Given a tenant "greedy" of its own

@@ -4,5 +4,5 @@ pub mod order;
 mod paired;
 mod quantile;
 
-pub use paired::{Compared, Pair, compare};
+pub use paired::{Compared, Pair, compare, compare_rounds};
 pub use quantile::{Finding, Judged, binomial_tail, judge, quantile};

@@ -71,6 +71,18 @@ pub fn compare(pairs: &[Pair], q: f64, bound: Duration) -> Option<Compared> {
     Some(Compared { quiet, loaded, pairs: pairs.len(), slower, faster, chance, finding })
 }
 
+/// As [`compare`], of a measurement that was made again where it could not tell: each round has `round` pairs.
+///
+/// A stall of the machine in one window leaves a round unclear, and however many pairs follow, it stays among them. So
+/// the bound counts as kept where the last round keeps it and all pairs together do not speak against the load, and as
+/// broken where all of them do; the pairs of every round count against it.
+pub fn compare_rounds(pairs: &[Pair], round: usize, q: f64, bound: Duration) -> Option<Compared> {
+    let all = compare(pairs, q, bound)?;
+    let last = compare(pairs.chunks(round.max(1)).last()?, q, bound)?;
+    let kept = all.chance > LEVEL && last.finding == Finding::Kept;
+    Some(Compared { finding: if kept { Finding::Kept } else { all.finding }, ..all })
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -112,6 +124,27 @@ mod tests {
         let mut shape = [(false, false); 8];
         shape[3] = (false, true);
         assert_eq!(finding(&shape), Finding::Kept);
+    }
+
+    #[test]
+    fn a_stall_is_measured_away_and_an_influence_is_not() {
+        // So long that it is the 99th percentile of its round.
+        let stall = Pair {
+            quiet: window(false),
+            loaded: (0..100).map(|index| Duration::from_millis(if index < 90 { 300 } else { 2 })).collect(),
+        };
+        let finding = |pairs: &[Pair]| compare_rounds(pairs, 8, 0.99, BOUND).unwrap().finding;
+        let mut measured = pairs(&[(false, false); 8]);
+        measured[3] = stall.clone();
+        assert_eq!(finding(&measured), Finding::Unclear);
+        measured.extend(pairs(&[(false, false); 8]));
+        assert_eq!(finding(&measured), Finding::Kept);
+        // In four windows of eight, round after round: it becomes clear, and never kept.
+        let half: Vec<Pair> = pairs(&[(false, false); 4]).into_iter().chain(vec![stall.clone(); 4]).collect();
+        assert_eq!(finding(&half), Finding::Unclear);
+        assert_eq!(finding(&[half.clone(), half.clone()].concat()), Finding::Broken);
+        // A last round that keeps it does not make up for those before.
+        assert_eq!(finding(&[half.clone(), half, pairs(&[(false, false); 8])].concat()), Finding::Broken);
     }
 
     #[test]
