@@ -1,7 +1,5 @@
 //! A recorded run, as the offline commands read it: a run directory, a journal or a bundle.
 
-use std::fs::File;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use super::catalog;
@@ -9,7 +7,7 @@ use super::failure::Failure;
 use super::place;
 use super::settings::Setting;
 use crate::catalog::Requirements;
-use crate::evidence::{self, Bundle, EvidenceError, Journal, ReadJournal};
+use crate::evidence::{self, Bundle, EvidenceError, Journal, ReadJournal, Subject};
 use crate::report::{GivenGrade, Model, RequirementInfo};
 
 /// The file that holds a run's evidence.
@@ -33,25 +31,17 @@ pub(super) fn find(typed: Option<&Path>, reports_dir: &Setting<Option<PathBuf>>)
         })
 }
 
-/// Reads the journal of a run, from the journal's file or from a bundle.
-pub(super) fn journal(path: &Path) -> Result<ReadJournal, Failure> {
-    if is_bundle(path)? {
-        let bundle = Bundle::read(path).map_err(unreadable)?;
-        for problem in &bundle.problems {
-            eprintln!("warning: {}: {problem}", path.display());
-        }
-        return Ok(bundle.journal);
-    }
-    evidence::read(path).map_err(unreadable)
+/// The bundle beside the journal that [`find`] found, where a whole run was asked for: of somebody who names a
+/// file, that file is meant.
+pub(super) fn bundle_beside(typed: Option<&Path>, found: &Path) -> Option<PathBuf> {
+    let bundle = found.with_file_name(Bundle::FILE);
+    (typed.is_none_or(Path::is_dir) && found.ends_with(Journal::FILE) && bundle.is_file()).then_some(bundle)
 }
 
-/// Whether a file is a bundle: by content, not by name.
-pub(super) fn is_bundle(path: &Path) -> Result<bool, Failure> {
-    let mut magic = Vec::new();
-    File::open(path)
-        .and_then(|file| file.take(2).read_to_end(&mut magic))
-        .map_err(|error| Failure::usage(format!("cannot read {}", path.display())).because(error))?;
-    Ok(magic == [0x1f, 0x8b])
+/// Reads the journal of a run, from the journal's file or from a bundle. What is wrong with a bundle is a
+/// problem of its journal, so that every report shows it.
+pub(super) fn journal(path: &Path) -> Result<(Subject, ReadJournal), Failure> {
+    evidence::open(path).map_err(unreadable)
 }
 
 /// The report of a journal.

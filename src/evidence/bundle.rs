@@ -1,7 +1,6 @@
 //! A whole run in one file: the same parts give the same bytes, whenever and wherever they are packed.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::File;
 use std::io::{Cursor, Read, Write};
 use std::path::{Path, PathBuf};
 
@@ -11,11 +10,12 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::chain::hash_of;
+use super::chain::{JOURNAL_SCHEMA, hash_of};
 use super::error::EvidenceError;
 use super::journal::Journal;
-use super::read::{ReadJournal, read_bytes};
+use super::read::{Problem, ProblemKind, ReadJournal, load, read_bytes};
 use crate::engine::Event;
+use crate::report::shown;
 
 /// Version of the form of a bundle.
 pub const MANIFEST_SCHEMA: &str = "plimsoll.dev/bundle/v1";
@@ -122,15 +122,38 @@ impl Bundle {
 
     /// Reads and checks a bundle. Only what cannot be read as one at all is an error.
     pub fn read(path: &Path) -> Result<Self, EvidenceError> {
-        let mut bytes = Vec::new();
-        File::open(path)
-            .and_then(|mut file| file.read_to_end(&mut bytes))
-            .map_err(EvidenceError::io("read", path))?;
-        Self::from_bytes(&bytes).map_err(|what| EvidenceError::Foreign { path: path.to_owned(), what })
+        Self::read_loaded(path, &load(path)?.0)
+    }
+
+    /// As [`Bundle::read`], of bytes that were loaded from `path`.
+    pub fn read_loaded(path: &Path, bytes: &[u8]) -> Result<Self, EvidenceError> {
+        Self::from_bytes(bytes).map_err(|unread| match unread {
+            Unread::Foreign(what) => EvidenceError::Foreign { path: path.to_owned(), what },
+            Unread::Schema { found, known } => {
+                EvidenceError::Schema { path: path.to_owned(), found: shown(&found), known }
+            }
+        })
+    }
+
+    /// Whether these bytes begin as a bundle does: what a file is shows its content, not its name.
+    pub fn begins(bytes: &[u8]) -> bool {
+        bytes.starts_with(&[0x1f, 0x8b])
+    }
+
+    /// Its journal, with the problems of the archive before its own: whoever shows one shows the other.
+    pub fn into_journal(self) -> ReadJournal {
+        let of_archive = self.problems.into_iter().map(|message| Problem {
+            line: None,
+            kind: ProblemKind::Archive,
+            message,
+        });
+        let mut journal = self.journal;
+        journal.problems.splice(0..0, of_archive);
+        journal
     }
 
     /// As [`Bundle::read`], from memory.
-    fn from_bytes(bytes: &[u8]) -> Result<Self, String> {
+    fn from_bytes(bytes: &[u8]) -> Result<Self, Unread> {
         let mut problems = Vec::new();
         let mut tar = Vec::new();
         let mut decoder = GzDecoder::new(bytes).take(MOST_BYTES);
@@ -140,29 +163,31 @@ impl Bundle {
         }
         if let Err(error) = read {
             if tar.is_empty() {
-                return Err(format!("it does not decompress ({error})"));
+                return Err(Unread::Foreign(format!("it does not decompress ({error})")));
             }
             problems.push(format!("the archive is damaged: {error}"));
         } else if !decoder.into_inner().into_inner().is_empty() {
             problems.push("something follows the end of the archive".to_owned());
         }
         if tar.len() as u64 == MOST_BYTES {
-            return Err(format!("it unpacks to more than {} GiB", MOST_BYTES >> 30));
+            return Err(Unread::Foreign(format!("it unpacks to more than {} GiB", MOST_BYTES >> 30)));
         }
         let (order, mut files) = unpack(&tar, &mut problems);
-        let raw = files.remove(MANIFEST).ok_or_else(|| format!("it has no {MANIFEST}"))?;
-        let manifest: Manifest =
-            serde_json::from_slice(&raw).map_err(|error| format!("its {MANIFEST} is not one ({error})"))?;
+        let raw = files.remove(MANIFEST).ok_or_else(|| Unread::Foreign(format!("it has no {MANIFEST}")))?;
+        let manifest = read_manifest(&raw)?;
 
         check_manifest(&manifest, &files, &mut problems);
         // Names, order, owners, times and padding: all that the manifest does not cover is fixed.
         if problems.is_empty() {
-            let canonical = pack(&raw, &files).map_err(|error| error.to_string())?;
+            let canonical = pack(&raw, &files).map_err(|error| Unread::Foreign(error.to_string()))?;
             if order.first().map(String::as_str) != Some(MANIFEST) || canonical != tar {
                 problems.push("the archive is not in the form in which it was written".to_owned());
             }
         }
         let journal = files.get(Journal::FILE).map_or_else(|| read_bytes(&[]), |bytes| read_bytes(bytes));
+        if let Some(found) = journal.foreign_schema {
+            return Err(Unread::Schema { found, known: JOURNAL_SCHEMA });
+        }
         if journal.head != manifest.head {
             problems.push(format!(
                 "the journal ends in record {}, {MANIFEST} says {}",
@@ -175,11 +200,30 @@ impl Bundle {
     }
 }
 
+/// Why bytes could not be read as a bundle.
+#[derive(Debug)]
+enum Unread {
+    /// They are none.
+    Foreign(String),
+    /// They are one of another form.
+    Schema { found: String, known: &'static str },
+}
+
+/// The table of contents. One of another form is told before its members are, which may be others.
+fn read_manifest(raw: &[u8]) -> Result<Manifest, Unread> {
+    let not_one = |error| Unread::Foreign(format!("its {MANIFEST} is not one ({error})"));
+    let value: Value = serde_json::from_slice(raw).map_err(not_one)?;
+    match value.get("schema").and_then(Value::as_str) {
+        Some(found) if found != MANIFEST_SCHEMA => {
+            Err(Unread::Schema { found: found.to_owned(), known: MANIFEST_SCHEMA })
+        }
+        // From the bytes again, as a member that stands there twice is lost in a value.
+        _ => serde_json::from_slice(raw).map_err(not_one),
+    }
+}
+
 /// Every file is listed once with its true size and hash, and nothing listed is missing.
 fn check_manifest(manifest: &Manifest, files: &BTreeMap<String, Vec<u8>>, problems: &mut Vec<String>) {
-    if manifest.schema != MANIFEST_SCHEMA {
-        problems.push(format!("it is of `{}`, this program knows `{MANIFEST_SCHEMA}`", manifest.schema));
-    }
     let mut listed = BTreeSet::new();
     for entry in &manifest.files {
         if !listed.insert(entry.path.as_str()) {
@@ -196,6 +240,9 @@ fn check_manifest(manifest: &Manifest, files: &BTreeMap<String, Vec<u8>>, proble
     for path in files.keys().filter(|path| !listed.contains(path.as_str())) {
         problems.push(format!("`{path}` was added: it is not listed"));
     }
+    for path in files.keys().filter(|path| !is_of_bundle(path)) {
+        problems.push(format!("`{path}` does not belong into a bundle"));
+    }
     for needed in [Journal::FILE, PROFILE, VERSIONS] {
         if !files.contains_key(needed) && !listed.contains(needed) {
             problems.push(format!("`{needed}` is missing"));
@@ -206,6 +253,7 @@ fn check_manifest(manifest: &Manifest, files: &BTreeMap<String, Vec<u8>>, proble
 /// The journal names the profile by its hash.
 fn check_profile(journal: &ReadJournal, files: &BTreeMap<String, Vec<u8>>, problems: &mut Vec<String>) {
     let Some(Event::RunStarted { profile_sha256, .. }) = journal.records.first().map(|r| &r.event) else {
+        problems.push(format!("the journal does not begin with a start that names `{PROFILE}`"));
         return;
     };
     if let Some(profile) = files.get(PROFILE)
@@ -226,8 +274,14 @@ fn short(hash: &str) -> &str {
 /// Relative, without `..`, and short enough for a plain header (longer names need extensions that vary).
 fn is_plain(name: &str) -> bool {
     name.len() < 100
-        && name.is_ascii()
+        // Also no control characters, which would act on the terminal that the name is shown on.
+        && name.bytes().all(|byte| (b' '..=b'~').contains(&byte))
         && name.split('/').all(|part| !part.is_empty() && part != "." && part != "..")
+}
+
+/// The files that a bundle may hold beside its table of contents.
+fn is_of_bundle(name: &str) -> bool {
+    [Journal::FILE, PROFILE, VERSIONS].contains(&name) || name.starts_with(ARTEFACTS)
 }
 
 fn pack(manifest: &[u8], files: &BTreeMap<String, Vec<u8>>) -> std::io::Result<Vec<u8>> {
@@ -258,8 +312,9 @@ fn unpack(tar: &[u8], problems: &mut Vec<String>) -> (Vec<String>, BTreeMap<Stri
     let mut order = Vec::new();
     let mut files = BTreeMap::new();
     let mut archive = tar::Archive::new(Cursor::new(tar));
+    // As they stand there: an entry that describes another one (a long name, an extension) is no plain file.
     let entries = match archive.entries() {
-        Ok(entries) => entries,
+        Ok(entries) => entries.raw(true),
         Err(error) => {
             problems.push(format!("the archive is damaged: {error}"));
             return (order, files);
@@ -270,7 +325,10 @@ fn unpack(tar: &[u8], problems: &mut Vec<String>) -> (Vec<String>, BTreeMap<Stri
             let path = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
             let regular = entry.header().entry_type() == tar::EntryType::Regular;
             let mut content = Vec::new();
-            entry.read_to_end(&mut content)?;
+            // Others are not read: a sparse one would be of any size that it says.
+            if regular {
+                (&mut entry).take(tar.len() as u64).read_to_end(&mut content)?;
+            }
             Ok((path, regular, content))
         });
         match read {

@@ -1,9 +1,9 @@
 use proptest::prelude::*;
 use serde_json::json;
 
-use super::super::journal::tests::{finished, started};
+use super::super::journal::tests::{finished, sealed, started};
 use super::super::read::Integrity;
-use super::super::verify::verify;
+use super::super::verify::{Subject, verify, verify_both};
 use super::*;
 
 const PROFILE_BYTES: &[u8] = b"apiVersion: plimsoll.dev/v1\n";
@@ -85,6 +85,106 @@ fn each_kind_of_tampering_is_named() {
         manifest.splice(head..head + 12, *b"000000000000");
     });
     assert!(another[0].starts_with("the journal ends in record "), "{another:?}");
+}
+
+/// A bundle in due form, of these files.
+fn packed(journal: &[u8], more: &[&str]) -> Vec<u8> {
+    let mut files: BTreeMap<String, Vec<u8>> =
+        [(Journal::FILE, journal), (PROFILE, PROFILE_BYTES), (VERSIONS, b"{}".as_slice())]
+            .map(|(name, content)| (name.to_owned(), content.to_vec()))
+            .into();
+    files.extend(more.iter().map(|name| ((*name).to_owned(), Vec::new())));
+    let manifest = Manifest {
+        schema: MANIFEST_SCHEMA.to_owned(),
+        head: read_bytes(journal).head,
+        files: files.iter().map(|(path, content)| entry_of(path, content)).collect(),
+    };
+    compress(&pack(&serde_json::to_vec_pretty(&manifest).unwrap(), &files).unwrap()).unwrap()
+}
+
+fn json_of(event: &Event) -> Value {
+    serde_json::to_value(event).unwrap()
+}
+
+#[test]
+fn only_files_of_a_bundle_are_in_one() {
+    let journal = sealed(&[json_of(&started()), json_of(&finished())]);
+    let problems = |more: &[&str]| Bundle::from_bytes(&packed(&journal, more)).unwrap().problems;
+    assert_eq!(problems(&["artefacts/x"]), Vec::<String>::new());
+    assert_eq!(problems(&["report.html"]), ["`report.html` does not belong into a bundle"]);
+    // A name that would act on a terminal is not taken in at all.
+    assert!(problems(&["artefacts/a\rb"]).iter().any(|problem| problem.ends_with("is not a plain file")));
+}
+
+#[test]
+fn a_journal_without_a_start_names_no_profile() {
+    let journal = sealed(&[json_of(&finished())]);
+    let problems = Bundle::from_bytes(&packed(&journal, &[])).unwrap().problems;
+    assert_eq!(problems, ["the journal does not begin with a start that names `profile.yaml`"]);
+}
+
+#[test]
+fn another_form_is_named_and_not_judged() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("b");
+    let said = |bytes: &[u8]| {
+        std::fs::write(&path, bytes).unwrap();
+        verify(&path, None).unwrap_err().to_string()
+    };
+    let bundle = Bundle::from_bytes(&intact()).unwrap();
+    let manifest = br#"{"schema": "plimsoll.dev/bundle/v2", "root": "of another kind"}"#;
+    let newer = said(&compress(&pack(manifest, &bundle.files).unwrap()).unwrap());
+    assert!(newer.contains("plimsoll.dev/bundle/v2") && newer.contains(MANIFEST_SCHEMA), "{newer}");
+    let mut start = json_of(&started());
+    start["schema"] = "plimsoll.dev/journal/v2".into();
+    let newer = said(&packed(&sealed(&[start, json_of(&finished())]), &[]));
+    assert!(newer.contains("plimsoll.dev/journal/v2") && newer.contains(JOURNAL_SCHEMA), "{newer}");
+}
+
+/// A few bytes that say of themselves that they are 4 GiB.
+#[test]
+fn a_sparse_file_is_not_blown_up() {
+    let size = format!("{:011o}\0", 1_u64 << 32);
+    let mut header = tar::Header::new_gnu();
+    header.set_path("artefacts/x").unwrap();
+    header.set_entry_type(tar::EntryType::GNUSparse);
+    header.set_size(0);
+    let gnu = header.as_gnu_mut().unwrap();
+    for field in [&mut gnu.sparse[0].offset, &mut gnu.realsize] {
+        field.copy_from_slice(size.as_bytes());
+    }
+    header.set_cksum();
+    let mut archive = tar::Builder::new(Vec::new());
+    archive.append(&header, std::io::empty()).unwrap();
+    let mut problems = Vec::new();
+    let (_, files) = unpack(&archive.into_inner().unwrap(), &mut problems);
+    assert!(files.is_empty());
+    assert_eq!(problems, ["`artefacts/x` is not a plain file"]);
+}
+
+#[test]
+fn the_bundle_beside_a_journal_counts() {
+    let dir = tempfile::tempdir().unwrap();
+    let bundle = write(dir.path(), PROFILE_BYTES);
+    let journal = dir.path().join("run").join(Journal::FILE);
+    let both = verify_both(&journal, &bundle, None).unwrap();
+    assert_eq!((both.subject, both.integrity), (Subject::Both, Integrity::Intact), "{both}");
+    assert!(both.to_string().starts_with("intact: journal and bundle of run x7k2, 2 records\n"), "{both}");
+
+    let sound = std::fs::read(&bundle).unwrap();
+    let other = sealed(&[json_of(&started()), json_of(&finished())]);
+    let longer = [sound.as_slice(), b"x"].concat();
+    for (bytes, problem) in [
+        (packed(&other, &[]), "bundle.tar.gz: its journal ends in record "),
+        (longer, "bundle.tar.gz: something follows the end of the archive"),
+        (std::fs::read(&journal).unwrap(), "bundle.tar.gz: it is no bundle"),
+        (b"\x1f\x8bhello".to_vec(), "bundle.tar.gz: it does not decompress"),
+    ] {
+        std::fs::write(&bundle, bytes).unwrap();
+        let both = verify_both(&journal, &bundle, None).unwrap();
+        assert_eq!(both.integrity, Integrity::Broken, "{problem}");
+        assert!(both.problems.last().unwrap().starts_with(problem), "{both}");
+    }
 }
 
 #[test]

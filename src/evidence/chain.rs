@@ -13,7 +13,7 @@
 //! The hash covers bytes as they stand in the file, so nobody has to agree with us on a canonical form of JSON.
 //! The first event is `run-started`, the last `run-finished`; a journal without the latter is unfinished.
 //!
-//! `reports/README.md` holds a verifier of a dozen lines of Python, which the tests run.
+//! `reports/README.md` holds a small verifier in Python, which the tests run.
 
 use jiff::Timestamp;
 use schemars::JsonSchema;

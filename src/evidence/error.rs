@@ -52,6 +52,19 @@ pub enum EvidenceError {
         /// Why it is neither.
         what: String,
     },
+    /// The bundle is of a form that this program does not know: nothing can be said of it.
+    #[error(
+        "read {}: it is of `{found}`, this program knows `{known}`\nhint: read it with the version that wrote it",
+        path.display()
+    )]
+    Schema {
+        /// The bundle.
+        path: PathBuf,
+        /// The schema that it says it is of.
+        found: String,
+        /// The schema that this program knows.
+        known: &'static str,
+    },
 }
 
 impl EvidenceError {

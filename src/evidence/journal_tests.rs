@@ -50,6 +50,18 @@ fn write(dir: &Path, n: usize) -> Finished {
     journal.finish().unwrap()
 }
 
+/// A journal of any events whatever, with a chain that holds.
+pub(in crate::evidence) fn sealed(events: &[serde_json::Value]) -> Vec<u8> {
+    let mut prev = super::super::chain::GENESIS.to_owned();
+    let mut bytes = Vec::new();
+    for (seq, event) in (0..).zip(events) {
+        let (line, hash) = seal(seq, Timestamp::UNIX_EPOCH, seq, &prev, event).unwrap();
+        bytes.extend(line);
+        prev = hash;
+    }
+    bytes
+}
+
 fn lines(bytes: &[u8]) -> Vec<Vec<u8>> {
     bytes.split_inclusive(|b| *b == b'\n').map(<[u8]>::to_vec).collect()
 }
@@ -78,7 +90,8 @@ fn the_documented_verifier_agrees() {
     let run = |bytes: &[u8]| {
         let path = dir.path().join("j");
         std::fs::write(&path, bytes).unwrap();
-        std::process::Command::new("python3").args(["-c", script]).arg(&path).output()
+        // What is checked must be checked under -O too.
+        std::process::Command::new("python3").args(["-O", "-c", script]).arg(&path).output()
     };
     let journal = whole(3);
     let Ok(output) = run(&journal) else {
@@ -95,9 +108,24 @@ fn the_documented_verifier_agrees() {
     let swapped = [&all[0], &all[2], &all[1], &all[3], &all[4]].map(Clone::clone).concat();
     let cut = all[..4].concat();
     let torn = journal[..journal.len() - 20].to_vec();
-    for (what, bytes) in
-        [("edited", edited), ("deleted", deleted), ("swapped", swapped), ("cut", cut), ("torn", torn)]
-    {
+    let as_json = |event: &Event| serde_json::to_value(event).unwrap();
+    let (begin, warn, end) =
+        (as_json(&started()), as_json(&Event::Warning { message: "w".to_owned() }), as_json(&finished()));
+    let behind = sealed(&[begin.clone(), end.clone(), warn]);
+    let twice_ended = sealed(&[begin.clone(), end.clone(), end.clone()]);
+    let twice_begun = sealed(&[begin.clone(), begin, end]);
+    for (what, bytes) in [
+        ("edited", edited),
+        ("deleted", deleted),
+        ("swapped", swapped),
+        ("cut", cut),
+        ("torn", torn),
+        ("behind the end", behind),
+        ("twice ended", twice_ended),
+        ("twice begun", twice_begun),
+        ("empty", Vec::new()),
+    ] {
+        assert_ne!(read_bytes(&bytes).integrity(), Integrity::Intact, "{what}");
         assert!(!run(&bytes).unwrap().status.success(), "{what}");
     }
 }
@@ -150,22 +178,47 @@ fn two_writers_are_refused_and_evidence_is_never_overwritten() {
 
 #[test]
 fn a_new_kind_of_event_breaks_no_chain() {
-    let mut prev = super::super::chain::GENESIS.to_owned();
-    let mut bytes = Vec::new();
-    let events = [
+    let journal = read_bytes(&sealed(&[
         serde_json::to_value(started()).unwrap(),
         serde_json::json!({"kind": "of-the-future", "x": 1.5}),
         serde_json::to_value(finished()).unwrap(),
-    ];
-    for (seq, event) in (0..).zip(&events) {
-        let (line, hash) = seal(seq, Timestamp::UNIX_EPOCH, seq, &prev, event).unwrap();
-        bytes.extend(line);
-        prev = hash;
-    }
-    let journal = read_bytes(&bytes);
+    ]));
     assert_eq!(journal.integrity(), Integrity::Intact);
     assert_eq!(journal.problems.iter().map(|p| p.kind).collect::<Vec<_>>(), [ProblemKind::UnknownEvent]);
     assert_eq!(journal.records.len(), 2);
+}
+
+#[test]
+fn a_known_kind_that_cannot_be_read_is_no_news_of_the_future() {
+    let kinds = |start: &serde_json::Value, event: serde_json::Value| {
+        let end = serde_json::to_value(finished()).unwrap();
+        let journal = read_bytes(&sealed(&[start.clone(), event, end]));
+        (journal.integrity(), journal.problems.iter().map(|p| p.kind).collect::<Vec<_>>())
+    };
+    let own = serde_json::to_value(started()).unwrap();
+    let failed =
+        serde_json::json!({"kind": "scenario-finished", "id": "a/b/0", "outcome": "fallen", "took_ms": 1});
+    assert_eq!(kinds(&own, failed.clone()), (Integrity::Broken, vec![ProblemKind::Malformed]));
+    assert_eq!(kinds(&own, serde_json::json!({"x": 1})), (Integrity::Broken, vec![ProblemKind::Malformed]));
+    let mut foreign = own.clone();
+    foreign["schema"] = "plimsoll.dev/journal/v2".into();
+    let unknown = vec![ProblemKind::UnknownEvent; 2];
+    assert_eq!(kinds(&foreign, failed), (Integrity::Intact, unknown));
+    // A second start is known, readable and in the chain, and all the same no run wrote it.
+    assert_eq!(kinds(&own, own.clone()), (Integrity::Broken, vec![ProblemKind::OutOfOrder]));
+}
+
+#[test]
+fn what_is_said_of_a_forged_journal_cannot_act_on_the_terminal() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("j");
+    let mut start = serde_json::to_value(started()).unwrap();
+    start["run_id"] = "x\u{1b}[2K\ry".into();
+    let event = serde_json::json!({"kind": "z\u{1b}[1A\u{9b}\u{202e}"});
+    std::fs::write(&path, sealed(&[start, event, serde_json::to_value(finished()).unwrap()])).unwrap();
+    let said = verify(&path, None).unwrap().to_string();
+    assert!(said.contains("run x\u{fffd}[2K\u{fffd}y"), "{said:?}");
+    assert!(!said.contains(|c: char| (c.is_control() && c != '\n') || c == '\u{202e}'), "{said:?}");
 }
 
 #[test]

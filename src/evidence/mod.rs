@@ -14,4 +14,4 @@ pub use error::EvidenceError;
 pub use journal::{Clock, Finished, Journal, SystemClock};
 pub use read::{Integrity, Problem, ProblemKind, ReadJournal, read, read_bytes};
 pub use redact::Redactor;
-pub use verify::{Subject, Verification, verify};
+pub use verify::{Subject, Verification, open, verify, verify_both};

@@ -13,6 +13,7 @@ use serde_json::Value;
 use super::chain::{GENESIS, JOURNAL_SCHEMA, Record, expected_hash};
 use super::error::EvidenceError;
 use crate::engine::Event;
+use crate::report::shown;
 
 /// What is wrong with a line or with the journal as a whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
@@ -34,11 +35,13 @@ pub enum ProblemKind {
     NoEnd,
     /// A sound record of a kind that this version does not know; it is left out of reports.
     UnknownEvent,
+    /// Something is wrong with the bundle that the journal comes from.
+    Archive,
 }
 
 impl ProblemKind {
     /// How much it takes from the journal's worth.
-    const fn integrity(self) -> Integrity {
+    pub const fn integrity(self) -> Integrity {
         match self {
             Self::Torn | Self::NoEnd => Integrity::Unfinished,
             Self::UnknownEvent => Integrity::Intact,
@@ -62,8 +65,8 @@ pub struct Problem {
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.line {
-            Some(line) => write!(f, "line {line}: {}", self.message),
-            None => f.write_str(&self.message),
+            Some(line) => write!(f, "line {line}: {}", shown(&self.message)),
+            None => f.write_str(&shown(&self.message)),
         }
     }
 }
@@ -102,6 +105,8 @@ pub struct ReadJournal {
     pub head: String,
     /// True while its writer is alive.
     pub live: bool,
+    /// The schema that its first record names, where that is not [`JOURNAL_SCHEMA`].
+    pub foreign_schema: Option<String>,
 }
 
 impl ReadJournal {
@@ -118,11 +123,22 @@ impl ReadJournal {
 /// Reads the journal at `path`. Only a file that cannot be read at all, or that has nothing of a journal, is an
 /// error; everything else is a problem in the result.
 pub fn read(path: &Path) -> Result<ReadJournal, EvidenceError> {
+    let (bytes, live) = load(path)?;
+    read_loaded(path, &bytes, live)
+}
+
+/// The bytes of a file, and whether somebody still writes to it. It is read once: a pipe gives nothing twice.
+pub(super) fn load(path: &Path) -> Result<(Vec<u8>, bool), EvidenceError> {
     let mut file = File::open(path).map_err(EvidenceError::io("read", path))?;
     let live = matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock));
     let mut bytes = Vec::new();
     file.read_to_end(&mut bytes).map_err(EvidenceError::io("read", path))?;
-    let mut journal = read_bytes(&bytes);
+    Ok((bytes, live))
+}
+
+/// As [`read`], of bytes that were loaded from `path`.
+pub(super) fn read_loaded(path: &Path, bytes: &[u8], live: bool) -> Result<ReadJournal, EvidenceError> {
+    let mut journal = read_bytes(bytes);
     if journal.records.is_empty() && !bytes.is_empty() && !bytes.starts_with(b"{\"seq\":") {
         return Err(EvidenceError::Foreign { path: path.to_owned(), what: "not a journal".to_owned() });
     }
@@ -245,16 +261,25 @@ fn take_event(journal: &mut ReadJournal, raw: Raw, number: usize, ended_at: &mut
         } else if let Some(schema) = raw.event.get("schema").and_then(Value::as_str)
             && schema != JOURNAL_SCHEMA
         {
+            journal.foreign_schema = Some(schema.to_owned());
             journal.problem(
                 Some(1),
                 ProblemKind::UnknownEvent,
                 format!("it is of `{schema}`, this program knows `{JOURNAL_SCHEMA}`"),
             );
         }
+    } else if kind == "run-started" {
+        journal.problem(
+            Some(number),
+            ProblemKind::OutOfOrder,
+            "the run starts again: a journal has one start, its first record",
+        );
     }
     if kind == "run-finished" {
         *ended_at = Some(number);
     }
+    // What names no kind at all is of no version.
+    let named = raw.event.get("kind").is_some_and(Value::is_string);
     match serde_json::from_value::<Event>(raw.event) {
         Ok(event) => journal.records.push(Record {
             seq: raw.seq,
@@ -264,10 +289,25 @@ fn take_event(journal: &mut ReadJournal, raw: Raw, number: usize, ended_at: &mut
             event,
             hash: raw.hash,
         }),
+        Err(error) if journal.foreign_schema.is_none() && (!named || is_known(&kind)) => journal.problem(
+            Some(number),
+            ProblemKind::Malformed,
+            format!("event `{kind}` is not as `{JOURNAL_SCHEMA}` has it ({error})"),
+        ),
         Err(error) => journal.problem(
             Some(number),
             ProblemKind::UnknownEvent,
             format!("event `{kind}` is not known to this version ({error})"),
         ),
+    }
+}
+
+/// Whether this version knows events of that kind: a record that only a newer one can read takes nothing from
+/// the journal's worth, one that nobody can read was never written by a run.
+fn is_known(kind: &str) -> bool {
+    // Every kind has a field that it needs, so that of a known one the field is missed, not the kind.
+    match serde_json::from_value::<Event>(serde_json::json!({ "kind": kind })) {
+        Ok(_) => true,
+        Err(error) => !error.to_string().starts_with("unknown variant"),
     }
 }

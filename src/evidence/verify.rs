@@ -1,15 +1,14 @@
 //! Says whether a journal or a bundle is what was written.
 
 use std::fmt;
-use std::fs::File;
-use std::io::Read;
 use std::path::Path;
 
 use super::bundle::Bundle;
 use super::error::EvidenceError;
-use super::read::{Integrity, ReadJournal, read};
+use super::read::{Integrity, ReadJournal, load, read_loaded};
 use crate::engine::Event;
 use crate::exit::Exit;
+use crate::report::shown;
 
 /// What was verified.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,6 +17,19 @@ pub enum Subject {
     Journal,
     /// A bundle, with its journal.
     Bundle,
+    /// The journal of a run's directory, and the bundle beside it.
+    Both,
+}
+
+impl Subject {
+    /// The words that stand in the output.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Journal => "journal",
+            Self::Bundle => "bundle",
+            Self::Both => "journal and bundle",
+        }
+    }
 }
 
 /// The result of [`verify`].
@@ -52,47 +64,41 @@ impl Verification {
 
 impl fmt::Display for Verification {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let subject = match self.subject {
-            Subject::Journal => "journal",
-            Subject::Bundle => "bundle",
-        };
         let plural = if self.records == 1 { "" } else { "s" };
-        write!(f, "{}: {subject}", self.integrity.word())?;
+        write!(f, "{}: {}", self.integrity.word(), self.subject.word())?;
         if let Some(run) = &self.run_id {
-            write!(f, " of run {run}")?;
+            write!(f, " of run {}", shown(run))?;
         }
         writeln!(f, ", {} record{plural}", self.records)?;
         if self.live {
             writeln!(f, "  the run is still going")?;
         }
         for problem in &self.problems {
-            writeln!(f, "  {problem}")?;
+            writeln!(f, "  {}", shown(problem))?;
         }
         if !self.head.is_empty() {
-            writeln!(f, "  head {}", self.head)?;
+            writeln!(f, "  head {}", shown(&self.head))?;
         }
         Ok(())
     }
 }
 
+/// Reads the journal or the bundle at `path` once, and tells them apart by content, not by name. What is wrong
+/// with a bundle stands among the problems of its journal.
+pub fn open(path: &Path) -> Result<(Subject, ReadJournal), EvidenceError> {
+    let (bytes, live) = load(path)?;
+    if Bundle::begins(&bytes) {
+        let bundle = Bundle::read_loaded(path, &bytes)?;
+        return Ok((Subject::Bundle, bundle.into_journal()));
+    }
+    Ok((Subject::Journal, read_loaded(path, &bytes, live)?))
+}
+
 /// Verifies the journal or the bundle at `path` (told apart by content, not by name). With `head`, the hash of
 /// the last record as a report or a person has kept it, also that the whole was not written anew.
 pub fn verify(path: &Path, head: Option<&str>) -> Result<Verification, EvidenceError> {
-    let mut magic = Vec::new();
-    File::open(path)
-        .and_then(|file| file.take(2).read_to_end(&mut magic))
-        .map_err(EvidenceError::io("read", path))?;
-    let mut verification = if magic == [0x1f, 0x8b] {
-        let bundle = Bundle::read(path)?;
-        let mut verification = of_journal(Subject::Bundle, &bundle.journal);
-        if !bundle.problems.is_empty() {
-            verification.integrity = Integrity::Broken;
-        }
-        verification.problems.splice(0..0, bundle.problems);
-        verification
-    } else {
-        of_journal(Subject::Journal, &read(path)?)
-    };
+    let (subject, journal) = open(path)?;
+    let mut verification = of_journal(subject, &journal);
     if let Some(head) = head
         && !head.eq_ignore_ascii_case(&verification.head)
     {
@@ -102,6 +108,30 @@ pub fn verify(path: &Path, head: Option<&str>) -> Result<Verification, EvidenceE
             .push(format!("its head is not {head}: it is another journal, or it was written anew"));
     }
     Ok(verification)
+}
+
+/// Verifies a run's journal and the bundle beside it: each by itself, and that both hold the same journal.
+pub fn verify_both(journal: &Path, bundle: &Path, head: Option<&str>) -> Result<Verification, EvidenceError> {
+    let mut both = verify(journal, head)?;
+    both.subject = Subject::Both;
+    let name = bundle.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let (integrity, problems) = match verify(bundle, None) {
+        Ok(found) if found.subject != Subject::Bundle => {
+            (Integrity::Broken, vec!["it is no bundle".to_owned()])
+        }
+        Ok(found) if found.head != both.head => {
+            let mut problems = found.problems;
+            problems.push(format!("its journal ends in record {}, the one beside it does not", found.head));
+            (Integrity::Broken, problems)
+        }
+        Ok(found) => (found.integrity, found.problems),
+        // A run leaves a bundle there, so whatever else lies there took its place.
+        Err(EvidenceError::Foreign { what, .. }) => (Integrity::Broken, vec![what]),
+        Err(error) => return Err(error),
+    };
+    both.integrity = both.integrity.max(integrity);
+    both.problems.extend(problems.into_iter().map(|problem| format!("{name}: {problem}")));
+    Ok(both)
 }
 
 fn of_journal(subject: Subject, journal: &ReadJournal) -> Verification {

@@ -13,7 +13,8 @@ use super::repeat;
 use super::tenants::TenantMatrix;
 use super::words::{count, worst};
 use crate::engine::{
-    Event, EvidenceBody, Level, Outcome, PlannedScenario, Reason, ReasonKind, StepStatus, Tally,
+    Event, EvidenceBody, Level, Outcome, PlannedScenario, Reason, ReasonKind, RunEnd, Signal, StepStatus,
+    Tally,
 };
 use crate::evidence::{ReadJournal, Record};
 use crate::exit::Exit;
@@ -49,6 +50,7 @@ struct Fold {
     /// Scenarios that have started, and those that have ended, by position.
     started: Vec<bool>,
     ended: Vec<bool>,
+    begun: bool,
     planned: bool,
     declared: Option<Tally>,
 }
@@ -102,6 +104,7 @@ impl Fold {
             places: HashMap::new(),
             started: Vec::new(),
             ended: Vec::new(),
+            begun: false,
             planned: false,
             declared: None,
         }
@@ -126,6 +129,9 @@ impl Fold {
     fn take(&mut self, record: &Record) {
         match &record.event {
             Event::RunStarted { run_id, version, seed, command, profile, profile_sha256, .. } => {
+                if std::mem::replace(&mut self.begun, true) {
+                    return self.odd("the run starts more than once; the first start counts");
+                }
                 let run = &mut self.model.run;
                 run.id.clone_from(run_id);
                 run.version.clone_from(version);
@@ -195,6 +201,9 @@ impl Fold {
                 self.model.leftovers.push(Leftover { reference: reference.clone(), why: why.clone() });
             }
             Event::RunFinished { tally, exit, took_ms } => {
+                if self.declared.is_some() {
+                    return self.odd("the run ends more than once; the first end counts");
+                }
                 self.declared = Some(*tally);
                 self.model.run.exit = Some(*exit);
                 self.model.run.took_ms = *took_ms;
@@ -218,7 +227,14 @@ impl Fold {
             }
             Event::StepFinished { id, step, status, took_us, reason } => {
                 let Some(place) = self.place(&id.0) else { return };
+                if self.ended[place] {
+                    return self
+                        .odd(format!("step {step} of `{id}` ended after its scenario; it is left out"));
+                }
                 match self.model.scenarios[place].steps.get_mut(*step) {
+                    Some(ended) if ended.took_us.is_some() => {
+                        self.odd(format!("step {step} of `{id}` ended twice; the first end counts"));
+                    }
                     Some(step) => {
                         step.status = *status;
                         step.took_us = Some(*took_us);
@@ -251,11 +267,10 @@ impl Fold {
                 scenario.outcome = *outcome;
                 scenario.reason.clone_from(reason);
                 scenario.took_ms = Some(*took_ms);
-                // Only passed is proof, so nothing passes whose steps did not all hold.
-                let unproven = scenario.steps.iter().filter(|step| step.status != StepStatus::Passed).count();
-                if *outcome == Outcome::Passed && unproven > 0 {
-                    let steps = count(unproven, "step that did not pass", "steps that did not pass");
-                    self.odd(format!("`{id}` is passed with {steps}"));
+                // What does not apply and what was never run has no start; anything else came of something.
+                let by_itself = matches!(outcome, Outcome::NotApplicable | Outcome::NotRun);
+                if !by_itself && !self.started[place] {
+                    self.odd(format!("`{id}` is {} without a start", outcome.word()));
                 }
             }
             _ => {}
@@ -265,6 +280,7 @@ impl Fold {
     fn finish(mut self, catalog: &[RequirementInfo]) -> Model {
         self.close_open_scenarios();
         self.account();
+        let unsound = self.model.unsound();
         let run = &mut self.model.run;
         run.verdict =
             match (run.exit.map(|code| (code, Exit::ALL.iter().find(|e| e.code() == code))), run.state) {
@@ -273,6 +289,9 @@ impl Fold {
                 (None, RunState::Running) => "no verdict: the run is still going".to_owned(),
                 (None, _) => "no verdict: the run was killed before its end".to_owned(),
             };
+        if let Some(why) = unsound {
+            run.verdict = format!("no verdict: {why}");
+        }
         let (command, seed) = (run.command.clone(), run.seed);
         for scenario in &mut self.model.scenarios {
             if scenario.outcome != Outcome::Passed {
@@ -338,6 +357,7 @@ impl Fold {
         if !self.planned {
             self.odd("there is no plan");
         }
+        self.account_for_proof();
         if let Some(declared) = self.declared {
             if declared != tally {
                 self.odd(format!(
@@ -351,8 +371,58 @@ impl Fold {
                 let scenarios = count(open, "planned scenario has", "planned scenarios have");
                 self.odd(format!("{scenarios} no outcome in the journal, though the run ended"));
             }
+            self.account_for_exit(&tally);
         }
     }
+
+    /// Only passed is proof, so nothing passes whose steps did not all hold. Looked at when everything is read,
+    /// so that nothing that comes later mends it.
+    fn account_for_proof(&mut self) {
+        let mut problems = Vec::new();
+        for scenario in self.model.scenarios.iter().filter(|scenario| scenario.outcome == Outcome::Passed) {
+            let unproven = scenario.steps.iter().filter(|step| step.status != StepStatus::Passed).count();
+            if scenario.steps.is_empty() {
+                problems.push(format!("`{}` is passed without any step", scenario.id));
+            } else if unproven > 0 {
+                let steps = count(unproven, "step that did not pass", "steps that did not pass");
+                problems.push(format!("`{}` is passed with {steps}", scenario.id));
+            }
+        }
+        self.model.accounting.problems.extend(problems);
+    }
+
+    /// The exit code is declared by the last record, so it is checked against everything that it follows from.
+    fn account_for_exit(&mut self, tally: &Tally) {
+        // Without a plan there is nothing that it could follow from, which is said already.
+        let Some(declared) = self.model.run.exit.filter(|_| self.planned) else { return };
+        let could = exits(*tally, self.model.run.signal.as_deref(), self.model.leftovers.len());
+        if !could.contains(&declared) {
+            let could: Vec<String> = could.iter().map(u8::to_string).collect();
+            self.odd(format!("the run ended with exit {declared}, its scenarios say {}", could.join(" or ")));
+        }
+    }
+}
+
+/// Every exit code with which a run can have ended, best first. The journal does not have whether a waiver was
+/// expired or not needed, nor whether the run's own books failed: so each is taken both ways.
+fn exits(tally: Tally, signal: Option<&str>, leftovers: usize) -> Vec<u8> {
+    let signals: &[Option<Signal>] = match signal {
+        None => &[None],
+        Some(name) if name == Signal::Interrupt.name() => &[Some(Signal::Interrupt)],
+        Some(name) if name == Signal::Terminate.name() => &[Some(Signal::Terminate)],
+        Some(_) => &[Some(Signal::Interrupt), Some(Signal::Terminate)],
+    };
+    let mut codes = Vec::new();
+    for signal in signals {
+        for (waiver_problems, broken) in [(0, false), (1, false), (0, true), (1, true)] {
+            let planned = tally.total();
+            let end = RunEnd { tally, planned, signal: *signal, waiver_problems, leftovers, broken };
+            codes.push(crate::engine::exit(&end).code());
+        }
+    }
+    codes.sort_unstable();
+    codes.dedup();
+    codes
 }
 
 fn to_second(time: Timestamp) -> String {
@@ -432,3 +502,7 @@ fn requirements(scenarios: &[Scenario], catalog: &[RequirementInfo]) -> Vec<Requ
         })
         .collect()
 }
+
+#[cfg(test)]
+#[path = "build_tests.rs"]
+mod tests;

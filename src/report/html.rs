@@ -194,7 +194,7 @@ pub(super) fn render(model: &Model) -> Result<Vec<u8>, RenderError> {
 
 /// The colour of the verdict.
 fn tone(model: &Model) -> &'static str {
-    match model.run.exit {
+    match model.run.exit.filter(|_| model.unsound().is_none()) {
         Some(code) if code == Exit::Conformant.code() => "passed",
         Some(code) if code == Exit::Failed.code() => "failed",
         _ if model.tally.failed > 0 => "failed",
@@ -226,11 +226,12 @@ fn summary(model: &Model) -> String {
 
 fn alarms(model: &Model) -> Vec<String> {
     let mut alarms = model.accounting.problems.clone();
-    if model.journal.integrity != Integrity::Intact {
-        let word = model.journal.integrity.word();
-        alarms
-            .extend(model.journal.problems.iter().map(|problem| format!("the journal is {word}: {problem}")));
-    }
+    // Also of an intact journal: a record that this version does not know is left out of the page.
+    let word = match model.journal.integrity {
+        Integrity::Intact => "the journal".to_owned(),
+        other => format!("the journal is {}", other.word()),
+    };
+    alarms.extend(model.journal.problems.iter().map(|problem| format!("{word}: {problem}")));
     if model.run.state == RunState::Running {
         alarms.push("the run is still going".to_owned());
     }

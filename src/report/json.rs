@@ -18,6 +18,9 @@ pub(super) fn render_lines(model: &Model) -> Result<Vec<u8>, RenderError> {
     struct Line<'a> {
         run: &'a str,
         profile: &'a str,
+        /// Set where nothing in the journal is to be relied on: why.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        unsound: Option<&'static str>,
         #[serde(flatten)]
         scenario: &'a super::model::Scenario,
     }
@@ -25,7 +28,7 @@ pub(super) fn render_lines(model: &Model) -> Result<Vec<u8>, RenderError> {
     for scenario in &model.scenarios {
         serde_json::to_writer(
             &mut bytes,
-            &Line { run: &model.run.id, profile: &model.run.profile, scenario },
+            &Line { run: &model.run.id, profile: &model.run.profile, unsound: model.unsound(), scenario },
         )?;
         bytes.push(b'\n');
     }

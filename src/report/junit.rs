@@ -59,6 +59,8 @@ fn suite(model: &Model, name: &str) -> TestSuite {
         Property::new("seed", model.run.seed.to_string()),
         Property::new("journal-head", model.journal.head.as_str()),
     ]);
+    let problems = model.journal.problems.iter().map(ToString::to_string);
+    suite.add_properties(problems.map(|problem| Property::new("journal-problem", problem)));
     if let Some(cluster) = &model.cluster {
         suite.add_property(Property::new("cluster", format!("{} {}", cluster.provider, cluster.context)));
         suite.add_property(Property::new("kubernetes", cluster.server_version.as_str()));

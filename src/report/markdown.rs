@@ -1,9 +1,8 @@
 //! Markdown for a comment on a change or a step summary: short enough for either, details folded away.
 
 use super::model::{Model, Scenario};
-use super::words::{BY_WEIGHT, count, duration_ms, one_line, tally};
+use super::words::{BY_WEIGHT, count, duration_ms, one_line, shown, tally};
 use crate::engine::{Level, Outcome};
-use crate::evidence::Integrity;
 
 /// A comment on GitHub holds 65,536 characters.
 const MOST_CHARS: usize = 60_000;
@@ -42,13 +41,15 @@ pub(super) fn render(model: &Model) -> String {
 
 fn head(model: &Model) -> String {
     let run = &model.run;
-    let exit = run.exit.map_or_else(String::new, |exit| format!(" (exit {exit})"));
+    // The exit code of a journal that is not to be relied on is no more than a claim.
+    let exit = run.exit.filter(|_| model.unsound().is_none());
+    let exit = exit.map_or_else(String::new, |exit| format!(" (exit {exit})"));
     let mut out = format!("## Plimsoll: {}{exit}\n\n", text(&run.verdict));
     out += &format!(
         "**{}**: {}. Run `{}` of {}, {}, profile {}, seed {}.\n",
         count(model.accounting.planned, "scenario", "scenarios"),
         tally(&model.tally),
-        run.id,
+        code(&run.id),
         run.started,
         duration_ms(run.took_ms),
         text(&run.profile),
@@ -57,9 +58,9 @@ fn head(model: &Model) -> String {
     if let Some(cluster) = &model.cluster {
         out += &format!(
             "Cluster {} {}, {}, {}.\n",
-            cluster.provider,
+            text(&cluster.provider),
             text(&cluster.context),
-            cluster.server_version,
+            text(&cluster.server_version),
             count(cluster.nodes.len(), "node", "nodes")
         );
         if !cluster.stand_ins.is_empty() {
@@ -70,14 +71,10 @@ fn head(model: &Model) -> String {
     for problem in &model.accounting.problems {
         out += &format!("\n> **Does not add up:** {}\n", text(problem));
     }
-    if model.journal.integrity != Integrity::Intact {
-        for problem in &model.journal.problems {
-            out += &format!(
-                "\n> **Journal {}:** {}\n",
-                model.journal.integrity.word(),
-                text(&problem.to_string())
-            );
-        }
+    // Also of an intact journal: a record that this version does not know is left out of what follows.
+    for problem in &model.journal.problems {
+        let word = model.journal.integrity.word();
+        out += &format!("\n> **Journal {word}:** {}\n", text(&problem.to_string()));
     }
     out
 }
@@ -149,7 +146,7 @@ fn trouble(scenario: &Scenario) -> String {
     if let Some(reason) = &scenario.reason {
         out += &format!("  \n  {}", text(&reason.message));
     }
-    out += &format!("  \n  `{}:{}`\n", scenario.file, scenario.line);
+    out += &format!("  \n  `{}:{}`\n", code(&scenario.file), scenario.line);
     let repeat = scenario.repeat.as_ref().filter(|_| scenario.outcome != Outcome::NotApplicable);
     let mut block: Vec<String> = Vec::new();
     if let Some(reason) = &scenario.reason {
@@ -159,7 +156,7 @@ fn trouble(scenario: &Scenario) -> String {
         }
         block.extend(reason.hint.iter().map(|hint| format!("hint: {}", one_line(hint))));
     }
-    block.extend(repeat.cloned());
+    block.extend(repeat.map(|repeat| shown(repeat)));
     if !block.is_empty() {
         // A fence longer than any in the text cannot be closed by it.
         let fence = "`".repeat(longest_run(&block).max(2) + 1);
@@ -189,7 +186,7 @@ fn tail(model: &Model) -> String {
     out + &format!(
         "\n<sub>plimsoll {}, journal head `{}`</sub>\n",
         text(&model.run.version),
-        model.journal.head
+        code(&model.journal.head)
     )
 }
 
@@ -200,6 +197,11 @@ fn capitalised(word: &str) -> String {
 
 fn longest_run(lines: &[String]) -> usize {
     lines.iter().flat_map(|line| line.split(|c| c != '`')).map(str::len).max().unwrap_or(0)
+}
+
+/// Text of others between backticks, which it cannot close.
+fn code(raw: &str) -> String {
+    one_line(raw).replace('`', "'")
 }
 
 /// Text of others: no mark-up, no mention, no cell border comes out of it.

@@ -37,8 +37,9 @@ pub use model::{
     RequirementInfo, RunEvidence, RunFacts, RunState, Scenario, Step, Tenant, Waived,
 };
 pub use output::{WriteError, write_all, write_atomically};
-pub use repeat::{FUZZED, replay};
+pub use repeat::{FUZZED, cleanup, replay};
 #[cfg(test)]
 pub(crate) use sample::{SetClock, model as sample_model};
 pub use tenants::{CellState, TenantCell, TenantMatrix, WordCount};
 pub use terminal::render as render_terminal;
+pub(crate) use words::shown;

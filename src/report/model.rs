@@ -345,6 +345,17 @@ pub struct RunEvidence {
 }
 
 impl Model {
+    /// Why nothing in it is to be relied on, and so no verdict either; none of a sound journal.
+    pub fn unsound(&self) -> Option<&'static str> {
+        if self.journal.integrity == Integrity::Broken {
+            Some("the journal was changed")
+        } else if self.run.exit.is_some() && !self.accounting.problems.is_empty() {
+            Some("the journal does not add up")
+        } else {
+            None
+        }
+    }
+
     /// Takes in a grade that was given with the report; the journal says whether the run knew it.
     pub fn give(&mut self, mut grade: GivenGrade) {
         grade.recorded =

@@ -9,7 +9,7 @@ use tabled::settings::{Color, Padding, Style};
 use super::model::{Model, RunState};
 use super::palette::Palette;
 use super::tenants::TenantMatrix;
-use super::words::{BY_WEIGHT, count, duration_ms, one_line, tally};
+use super::words::{BY_WEIGHT, count, duration_ms, one_line, shown, tally};
 use crate::engine::{Level, Outcome};
 use crate::evidence::Integrity;
 
@@ -33,8 +33,8 @@ fn head(model: &Model, palette: Palette) -> String {
     let run = &model.run;
     let mut text = format!(
         "{} run {} of {}, {}, {}\n",
-        palette.strong(&format!("plimsoll {}", run.version)),
-        run.id,
+        palette.strong(&format!("plimsoll {}", shown(&run.version))),
+        shown(&run.id),
         run.started,
         duration_ms(run.took_ms),
         run.state.word()
@@ -56,8 +56,25 @@ fn head(model: &Model, palette: Palette) -> String {
     if let Some(given) = &model.grade {
         text += &wrapped("grade", &super::grade_text::line(&given.grade));
     }
-    let exit = run.exit.map_or_else(String::new, |exit| format!(" (exit {exit})"));
+    // The exit code of a journal that is not to be relied on is no more than a claim.
+    let exit = run.exit.filter(|_| model.unsound().is_none());
+    let exit = exit.map_or_else(String::new, |exit| format!(" (exit {exit})"));
     text += &wrapped(&palette.strong("verdict"), &format!("{}{exit}", run.verdict));
+    text + &worth(model, palette)
+}
+
+/// What is wrong with the journal: right under the verdict, since nothing below is worth more than that.
+fn worth(model: &Model, palette: Palette) -> String {
+    let mut text = String::new();
+    if model.run.state == RunState::Killed || model.journal.integrity != Integrity::Intact {
+        text += &wrapped(&palette.warn("journal"), &format!("it is {}", model.journal.integrity.word()));
+    }
+    for problem in &model.journal.problems {
+        text += &wrapped(&palette.warn("journal"), &problem.to_string());
+    }
+    for problem in &model.accounting.problems {
+        text += &wrapped(&palette.warn("does not add up"), problem);
+    }
     text
 }
 
@@ -74,7 +91,7 @@ fn requirements(model: &Model, color: bool) -> String {
         };
         rows.push([
             requirement.word().to_owned(),
-            requirement.info.id.clone(),
+            shown(&requirement.info.id),
             level.to_owned(),
             one_line(&requirement.info.promise),
             format!("{} of {}", requirement.tally.passed, requirement.tally.total()),
@@ -119,7 +136,7 @@ fn matrix(model: &Model) -> String {
     let Some(matrix) = &model.matrix else { return String::new() };
     // A run that tries every kind of address has more captions than a line holds; the page lists them all.
     let paths = match matrix.captions.as_slice() {
-        few if few.len() <= 2 => few.join(", "),
+        few if few.len() <= 2 => shown(&few.join(", ")),
         many => count(many.len(), "kind of path", "kinds of path"),
     };
     let title = format!("tenant x tenant, {} ({paths})\n", count(matrix.probes, "attempt", "attempts"));
@@ -129,6 +146,7 @@ fn matrix(model: &Model) -> String {
         let off: Vec<String> = matrix
             .off()
             .map(|(from, to, cell)| {
+                let (from, to) = (shown(from), shown(to));
                 format!("{from} -> {to}: {}, {} of {}", cell.state.word(), cell.off, cell.tried)
             })
             .collect();
@@ -139,7 +157,8 @@ fn matrix(model: &Model) -> String {
 
 fn grid(matrix: &TenantMatrix) -> String {
     let mut builder = Builder::default();
-    builder.push_record(std::iter::once("from \\ to").chain(matrix.columns.iter().map(String::as_str)));
+    let heads = matrix.columns.iter().map(|column| shown(column));
+    builder.push_record(std::iter::once("from \\ to".to_owned()).chain(heads));
     for (row, cells) in matrix.rows.iter().zip(&matrix.cells) {
         let words = cells.iter().map(|cell| {
             if cell.off == 0 {
@@ -148,7 +167,7 @@ fn grid(matrix: &TenantMatrix) -> String {
                 format!("{} ({} of {})", cell.state.word(), cell.off, cell.tried)
             }
         });
-        builder.push_record(std::iter::once(row.clone()).chain(words));
+        builder.push_record(std::iter::once(shown(row)).chain(words));
     }
     let mut table = builder.build();
     table.with(Style::blank()).with(Padding::new(0, 1, 0, 0));
@@ -184,7 +203,7 @@ fn troubles(model: &Model, palette: Palette) -> String {
             }
             // On one line, whatever its length, so that it can be copied.
             if let Some(repeat) = scenario.repeat.as_ref().filter(|_| outcome != Outcome::NotApplicable) {
-                text += &format!("  {}\n", palette.dim(repeat));
+                text += &format!("  {}\n", palette.dim(&shown(repeat)));
             }
         }
     }
@@ -200,12 +219,6 @@ fn notes(model: &Model, palette: Palette) -> String {
     for warning in &model.warnings {
         text += &wrapped(&palette.warn("warning"), &one_line(warning));
     }
-    for problem in &model.accounting.problems {
-        text += &wrapped(&palette.warn("does not add up"), problem);
-    }
-    for problem in &model.journal.problems {
-        text += &wrapped(&palette.warn("journal"), &problem.to_string());
-    }
     text
 }
 
@@ -213,10 +226,7 @@ fn counts(model: &Model, palette: Palette) -> String {
     let planned = count(model.accounting.planned, "scenario", "scenarios");
     let all = fold(&format!("{planned} planned: {}", tally(&model.tally)), WIDTH);
     let mut text: String = all.iter().map(|line| palette.strong(line) + "\n").collect();
-    if model.run.state == RunState::Killed || model.journal.integrity != Integrity::Intact {
-        text += &format!("the journal is {}\n", model.journal.integrity.word());
-    }
-    text += &format!("journal head {}\n", model.journal.head);
+    text += &format!("journal head {}\n", shown(&model.journal.head));
     text
 }
 
@@ -244,10 +254,11 @@ fn indented(text: &str) -> String {
     fold(text, WIDTH - 2).iter().map(|line| format!("  {line}\n")).collect()
 }
 
-/// Breaks between words; a word that is longer than a line stays whole.
+/// Breaks between words; a word that is longer than a line stays whole. Colours come later: until then all text
+/// is that of others, and nothing in it may act on the terminal.
 fn fold(text: &str, width: usize) -> Vec<String> {
     let mut lines = vec![String::new()];
-    for word in text.split(' ') {
+    for word in shown(text).split(' ') {
         let last = lines.len() - 1;
         let line = &mut lines[last];
         if line.is_empty() {

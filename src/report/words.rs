@@ -61,7 +61,18 @@ pub(crate) fn worst(outcomes: impl IntoIterator<Item = Outcome>) -> Option<Outco
 /// The text on one line: line breaks and other control characters become spaces.
 pub(crate) fn one_line(text: &str) -> String {
     let spaced: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-    spaced.split_whitespace().collect::<Vec<_>>().join(" ")
+    shown(&spaced).split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// Text of others as it may go to a terminal: control characters (those of C1 too) and the controls of the
+/// direction of text become U+FFFD, so that a forged file cannot move the cursor, colour or turn around what
+/// is said about it.
+pub(crate) fn shown(text: &str) -> String {
+    let moves = |c: char| {
+        c.is_control()
+            || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    text.chars().map(|c| if moves(c) { '\u{fffd}' } else { c }).collect()
 }
 
 #[cfg(test)]
@@ -103,5 +114,15 @@ mod tests {
     #[test]
     fn a_message_stays_on_its_line() {
         assert_eq!(one_line("a\n\tb\r\n c\u{7}"), "a b c");
+    }
+
+    #[test]
+    fn text_of_others_moves_nothing() {
+        assert_eq!(
+            shown("a\u{1b}[2K\rb\u{9b}c\u{202e}d\u{2066}e\u{7f}"),
+            "a\u{fffd}[2K\u{fffd}b\u{fffd}c\u{fffd}d\u{fffd}e\u{fffd}"
+        );
+        assert_eq!(shown("r\u{e9}seau \u{2192} 10 \u{b5}s"), "r\u{e9}seau \u{2192} 10 \u{b5}s");
+        assert_eq!(one_line("a\u{202e}b"), "a\u{fffd}b");
     }
 }

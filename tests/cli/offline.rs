@@ -6,8 +6,11 @@ use std::path::{Path, PathBuf};
 use plimsoll::engine::Event;
 use plimsoll::evidence::{Bundle, BundleParts, Journal};
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 
 use crate::{Sandbox, run};
+
+const PROFILE: &[u8] = b"profile";
 
 /// Records a run in which everything occurs: its directory.
 fn record(sandbox: &Sandbox) -> PathBuf {
@@ -19,7 +22,7 @@ fn record(sandbox: &Sandbox) -> PathBuf {
     }
     let finished = journal.finish().expect("end the journal");
     let parts =
-        BundleParts { journal: &finished.path, profile: b"profile", versions: &json!({}), artefacts: &[] };
+        BundleParts { journal: &finished.path, profile: PROFILE, versions: &json!({}), artefacts: &[] };
     Bundle::write(&dir.join(Bundle::FILE), &parts).expect("write the bundle");
     std::os::unix::fs::symlink("x7k2", runs.join("latest")).expect("make the link");
     dir
@@ -34,6 +37,9 @@ fn events() -> Vec<Event> {
         .into_iter()
         .map(|mut event| {
             event.as_object_mut().expect("an event is an object").remove("at_us");
+            if event["kind"] == "run-started" {
+                event["profile_sha256"] = hex::encode(Sha256::digest(PROFILE)).into();
+            }
             serde_json::from_value(event).expect("it is an event")
         })
         .collect()
@@ -146,4 +152,109 @@ fn a_journal_without_its_end_is_unfinished() {
     assert_eq!(code, 3, "{stdout}");
     assert!(stdout.contains("unfinished"), "{stdout}");
     assert_eq!(run(&mut sandbox.plimsoll(&["report"])).0, 0);
+}
+
+/// Appends to the bundle of a run: its journal stays what it was.
+fn spoil(bundle: &Path) {
+    let mut bytes = fs::read(bundle).expect("read the bundle");
+    bytes.push(0);
+    fs::write(bundle, bytes).expect("change the bundle");
+}
+
+#[test]
+fn the_bundle_beside_the_journal_is_verified_too() {
+    let sandbox = Sandbox::new();
+    let dir = record(&sandbox);
+    let (code, stdout) = verified(&sandbox, &dir, &[]);
+    assert_eq!(code, 0, "{stdout}");
+    assert!(stdout.contains("intact: journal and bundle of run x7k2"), "{stdout}");
+    spoil(&dir.join(Bundle::FILE));
+    for (code, stdout) in [
+        verified(&sandbox, &dir, &[]),
+        verified(&sandbox, &dir, &["-o", "json"]),
+        verified(&sandbox, &sandbox.path().join("reports/runs/latest"), &["-o", "yaml"]),
+    ] {
+        assert_eq!(code, 1, "{stdout}");
+        assert!(stdout.contains("bundle.tar.gz: something follows the end of the archive"), "{stdout}");
+    }
+    // Of somebody who names a file, that file is meant.
+    assert_eq!(verified(&sandbox, &dir.join(Journal::FILE), &[]).0, 0);
+    // While a run is going there is none.
+    fs::remove_file(dir.join(Bundle::FILE)).expect("remove the bundle");
+    let (code, stdout) = verified(&sandbox, &dir, &[]);
+    assert_eq!(code, 0, "{stdout}");
+    assert!(stdout.contains("intact: journal of run x7k2"), "{stdout}");
+}
+
+#[test]
+fn a_changed_bundle_is_reported_for_what_it_is_and_not_handed_on() {
+    let sandbox = Sandbox::new();
+    let dir = record(&sandbox);
+    let bundle = dir.join(Bundle::FILE);
+    let (path, run_dir) = (bundle.display().to_string(), dir.display().to_string());
+    let hand_on = |source: &str| run(&mut sandbox.plimsoll(&["report", source, "--report", "bundle=out"]));
+    assert_eq!(hand_on(&run_dir).0, 0);
+    spoil(&bundle);
+    for format in ["json", "ndjson", "junit", "markdown", "html", "terminal"] {
+        let (code, stdout, _) =
+            run(&mut sandbox.plimsoll(&["report", &path, "--report", &format!("{format}=-")]));
+        assert_eq!(code, 1, "{format}");
+        let why = if format == "ndjson" { "the journal was changed" } else { "something follows the end" };
+        assert!(stdout.contains(why), "{format}: {stdout}");
+    }
+    for source in [&path, &run_dir] {
+        let (code, _, stderr) = hand_on(source);
+        assert_eq!(code, 2, "{stderr}");
+        assert!(stderr.contains("something follows the end of the archive"), "{stderr}");
+    }
+    // Nor is a sound one of another run.
+    let other = Sandbox::new();
+    let mut journal = Journal::create(&other.path().join("x")).expect("make the journal");
+    for event in events().into_iter().filter(|event| !matches!(event, Event::Warning { .. })) {
+        journal.append(&event).expect("write the event");
+    }
+    let finished = journal.finish().expect("end the journal");
+    let parts =
+        BundleParts { journal: &finished.path, profile: PROFILE, versions: &json!({}), artefacts: &[] };
+    Bundle::write(&bundle, &parts).expect("write the bundle");
+    let (code, _, stderr) = hand_on(&run_dir);
+    assert_eq!(code, 2, "{stderr}");
+    assert!(stderr.contains("it is not of the journal.ndjson beside it"), "{stderr}");
+}
+
+#[test]
+fn a_pipe_is_read_once() {
+    let sandbox = Sandbox::new();
+    let dir = record(&sandbox);
+    for name in [Journal::FILE, Bundle::FILE] {
+        for command in ["verify", "report"] {
+            let bytes = fs::read(dir.join(name)).expect("read it");
+            let mut command = sandbox.plimsoll(&[command, "/dev/stdin"]);
+            let (code, stdout, stderr) = run(command.write_stdin(bytes));
+            assert_eq!((code, stderr.as_str()), (0, ""), "{name}: {stdout}");
+        }
+    }
+}
+
+#[test]
+fn a_path_need_not_be_text() {
+    use std::os::unix::ffi::OsStrExt as _;
+    let sandbox = Sandbox::new();
+    let dir = record(&sandbox);
+    let odd = sandbox.path().join(std::ffi::OsStr::from_bytes(b"\xff.ndjson"));
+    fs::copy(dir.join(Journal::FILE), &odd).expect("copy the journal");
+    for form in ["table", "json", "yaml"] {
+        let (code, stdout, stderr) = run(sandbox.plimsoll(&["verify", "-o", form]).arg(&odd));
+        assert_eq!((code, stderr.as_str()), (0, ""), "{form}");
+        assert!(stdout.contains("\u{fffd}.ndjson"), "{stdout}");
+    }
+}
+
+#[test]
+fn a_head_that_is_no_hash_is_a_mistake_of_the_caller() {
+    let sandbox = Sandbox::new();
+    let dir = record(&sandbox);
+    for head in ["", "abc", &"g".repeat(64), &"0".repeat(65)] {
+        assert_eq!(verified(&sandbox, &dir, &["--head", head]).0, 2, "{head}");
+    }
 }

@@ -8,45 +8,59 @@ use crate::cli::failure::Failure;
 use crate::cli::settings::Layers;
 use crate::cli::terminal::Terminal;
 use crate::cli::{output, recorded};
-use crate::evidence::{Bundle, Integrity};
+use crate::evidence::{Bundle, Integrity, Journal, Subject};
 use crate::exit::Exit;
 use crate::report::{self, Format, Model};
 
 /// Renders the results of a recorded run.
 pub(super) fn run(args: &ReportArgs, layers: &Layers, terminal: Terminal) -> Result<Exit, Failure> {
     let path = recorded::find(args.run.as_deref(), &layers.reports_dir(args.place.reports_dir.clone()))?;
-    let journal = recorded::journal(&path)?;
+    let (subject, journal) = recorded::journal(&path)?;
     let mut model = recorded::model(&journal)?;
     if let Some(file) = &args.grade {
         model.give(recorded::grade(file)?);
     }
     let to_terminal = [ReportTarget { form: ReportForm::Rendered(Format::Terminal), path: None }];
     let targets = if args.report.is_empty() { &to_terminal[..] } else { &args.report };
+    let bundle = match subject {
+        Subject::Bundle => path.clone(),
+        Subject::Journal | Subject::Both => path.with_file_name(Bundle::FILE),
+    };
     for target in targets {
-        write(target, &model, &path, terminal)?;
+        write_from(target, &model, &bundle, terminal)?;
     }
     match journal.integrity() {
         // A journal without its end is shown for what it is; one that was changed is no evidence.
         Integrity::Intact | Integrity::Unfinished => Ok(Exit::Conformant),
         Integrity::Broken => {
-            eprintln!(
+            output::note(format_args!(
                 "warning: the journal was changed after it was written: plimsoll verify {}",
                 path.display()
-            );
+            ));
             Ok(Exit::Failed)
         }
     }
 }
 
-/// Writes one report of a run whose evidence lies at `source`.
+/// Writes one report of a run whose journal is at `journal`; its bundle lies beside it.
 pub(in crate::cli) fn write(
     target: &ReportTarget,
     model: &Model,
-    source: &Path,
+    journal: &Path,
+    terminal: Terminal,
+) -> Result<(), Failure> {
+    write_from(target, model, &journal.with_file_name(Bundle::FILE), terminal)
+}
+
+/// Writes one report of a run whose bundle, if there is one, lies at `bundle`.
+fn write_from(
+    target: &ReportTarget,
+    model: &Model,
+    bundle: &Path,
     terminal: Terminal,
 ) -> Result<(), Failure> {
     let bytes = match target.form {
-        ReportForm::Bundle => bundle(source)?,
+        ReportForm::Bundle => sound_bundle(bundle, &model.journal.head)?,
         ReportForm::Rendered(Format::Terminal) if target.path.is_none() => {
             report::render_terminal(model, terminal.stdout_color).into_bytes()
         }
@@ -63,12 +77,23 @@ pub(in crate::cli) fn write(
     }
 }
 
-fn bundle(source: &Path) -> Result<Vec<u8>, Failure> {
-    let path =
-        if recorded::is_bundle(source)? { source.to_owned() } else { source.with_file_name(Bundle::FILE) };
-    Ok(fs::read(&path).map_err(|error| {
+/// The bytes of a bundle that is handed on: as it was written, and of the journal whose head is `head`.
+fn sound_bundle(path: &Path, head: &str) -> Result<Vec<u8>, Failure> {
+    let bytes = fs::read(path).map_err(|error| {
         Failure::usage(format!("there is no bundle at {}", path.display()))
             .because(error)
             .hint("a run writes its bundle when it ends; a journal alone cannot be made into one")
-    })?)
+    })?;
+    let bundle = Bundle::read_loaded(path, &bytes).map_err(recorded::unreadable)?;
+    let of_another = bundle.journal.head != head;
+    let journal = bundle.into_journal();
+    let why = match journal.problems.iter().find(|problem| problem.kind.integrity() == Integrity::Broken) {
+        Some(problem) => problem.to_string(),
+        None if of_another => format!("it is not of the {} beside it", Journal::FILE),
+        None => return Ok(bytes),
+    };
+    Err(Failure::usage(format!("the bundle at {} is not handed on", path.display()))
+        .because(why)
+        .hint(format!("see what is wrong: plimsoll verify {}", path.display()))
+        .into())
 }
