@@ -108,7 +108,8 @@ missing_packages() {
 prerequisites() {
   local missing=() wanted have
   [[ $(uname -s) == Linux ]] || fail "the lab needs Linux; this is $(uname -s)" \
-    "on another system, use a cluster that you have: cargo run --release -- run --context NAME --profile FILE"
+    "Plimsoll itself is built and run on Linux, there also for a cluster that you have (docs/guide/clusters.md):" \
+    "  cargo run --release -- run --context NAME --profile FILE --agent-image REFERENCE"
 
   if command -v dpkg-query >/dev/null && command -v apt-get >/dev/null; then
     mapfile -t missing < <(missing_packages "$@")
