@@ -63,7 +63,7 @@ pub enum LabError {
         source: Box<kube::Error>,
     },
     /// There is no running lab of that name.
-    #[error("the lab \"{0}\" is not running; start it with `lab up`")]
+    #[error("the lab \"{0}\" is not running; start it with `plimsoll lab up --name {0}`")]
     NotRunning(String),
 }
 
@@ -130,5 +130,12 @@ mod tests {
         assert_eq!(LabError::component("etcd", "died").exit_code(), 3);
         let full = io::Error::from(io::ErrorKind::StorageFull);
         assert_eq!(LabError::Io { what: "writing".into(), source: full }.exit_code(), 2);
+    }
+
+    #[test]
+    fn a_lab_that_is_down_is_started_by_its_name() {
+        let error = LabError::NotRunning("b".into());
+        assert!(error.to_string().contains("`plimsoll lab up --name b`"), "{error}");
+        assert_eq!(error.exit_code(), 2);
     }
 }

@@ -95,6 +95,9 @@ codes! {
     PlannedButProven = "PL023", "a planned requirement that has scenarios",
         "`planned: true` says that no scenario proves the requirement yet. Now some do: take the mark away, so that \
          lint minds if they get lost.";
+    UnknownWaived = "PL024", "a waiver of something that there is not",
+        "No requirement has this id, or no scenario matches this pattern, so the waiver accepts nothing, and what it \
+         was meant for fails. Correct the name, or remove the waiver where its subject is gone.";
 }
 
 impl Code {

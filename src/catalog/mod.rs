@@ -11,6 +11,7 @@ mod select;
 mod source;
 mod suite;
 mod tags;
+mod waivers;
 mod wording;
 
 pub use codes::Code;
@@ -25,7 +26,8 @@ pub use source::{ReadError, Source};
 pub use suite::{
     Selector, Suite, SuiteEntry, SuiteKind, SuiteMetadata, SuiteSpec, SuiteVersion, suite_schema,
 };
-pub use tags::{Tag, TagError, nearest};
+pub use tags::{Tag, TagError, all_near, nearest};
+pub use waivers::waivers;
 
 #[cfg(test)]
 mod tests;

@@ -135,9 +135,12 @@ fn parse_tags(catalog: &Catalog, text: &str) -> Result<TagOperation, SelectError
         let place = error.location.column;
         SelectError {
             message: format!("`{text}` is not a tag expression: it breaks off at character {place}"),
-            help: Some(
-                "write it like '@NET-02 and not @slow'; there are and, or, not and parentheses".into(),
-            ),
+            help: Some(match without_at(text) {
+                Some(word) => format!("a tag begins with `@`: write `@{word}`"),
+                None => {
+                    "write it like '@NET-02 and not @slow'; there are and, or, not and parentheses".into()
+                }
+            }),
         }
     })?;
     let mut open = vec![&operation];
@@ -154,6 +157,14 @@ fn parse_tags(catalog: &Catalog, text: &str) -> Result<TagOperation, SelectError
         }
     }
     Ok(operation)
+}
+
+/// The first word of a tag expression that would be a tag, were it not for its `@`.
+fn without_at(text: &str) -> Option<&str> {
+    text.split(|sign: char| sign.is_whitespace() || "()".contains(sign)).find(|word| {
+        let operator = ["and", "or", "not"].iter().any(|known| word.eq_ignore_ascii_case(known));
+        !operator && word.starts_with(char::is_alphanumeric)
+    })
 }
 
 mod peg_error {

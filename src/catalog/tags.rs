@@ -93,11 +93,18 @@ pub(super) fn looks_like_requirement(tag: &str) -> bool {
 
 /// The nearest of the known words, if it is near enough to be what was meant.
 pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    all_near(word, known).into_iter().next()
+}
+
+/// Those of the known words that are near enough to be what was meant: the nearest first, and of those that are equally
+/// near the first by name, so that every command suggests the same.
+pub fn all_near<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Vec<&'a str> {
     let word = word.to_lowercase();
-    known
+    let mut near: Vec<(f64, &str)> = known
         .into_iter()
         .map(|candidate| (strsim::jaro_winkler(&word, &candidate.to_lowercase()), candidate))
         .filter(|(likeness, _)| *likeness > 0.8)
-        .max_by(|(a, _), (b, _)| a.total_cmp(b))
-        .map(|(_, candidate)| candidate)
+        .collect();
+    near.sort_by(|(a, one), (b, other)| b.total_cmp(a).then_with(|| one.cmp(other)));
+    near.into_iter().map(|(_, candidate)| candidate).collect()
 }

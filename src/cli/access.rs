@@ -16,10 +16,12 @@ use crate::profile::{LoadedPlatform, PeerCluster, Platform};
 
 /// The lab of those who name none.
 pub(super) const DEFAULT_LAB: &str = "default";
+/// The name of the profile that is built in.
+const BUILT_IN: &str = "@lab";
 /// The cluster that `kind` makes where none is named.
 const DEFAULT_KIND: &str = "kind";
 
-/// Which cluster is meant. Where nobody names one, it is the lab, which is ours alone: also in CI.
+/// Which cluster is meant. Where nobody names one, it is the lab, whose contexts the profile has to allow too: also in CI.
 pub(super) fn target(args: &AccessArgs, layers: &Layers) -> Result<Target, Failure> {
     let file = layers.kubeconfig(args.kubeconfig.clone()).value;
     if let Some(context) = &args.context {
@@ -105,13 +107,27 @@ pub(super) fn options(args: &AccessArgs, terminal: Terminal, mutating: bool) -> 
 pub(super) async fn connect(
     args: &AccessArgs,
     layers: &Layers,
-    platform: &Platform,
+    platform: &LoadedPlatform,
     terminal: Terminal,
     mutating: bool,
 ) -> Result<Cluster, Failure> {
-    cluster::connect(&target(args, layers)?, platform, &options(args, terminal, mutating))
-        .await
-        .map_err(refused)
+    connect_to(&target(args, layers)?, platform, &options(args, terminal, mutating)).await
+}
+
+/// Connects to this one.
+pub(super) async fn connect_to(
+    target: &Target,
+    platform: &LoadedPlatform,
+    how: &ConnectOptions,
+) -> Result<Cluster, Failure> {
+    cluster::connect(target, &platform.platform, how).await.map_err(|error| match error {
+        // Nobody can edit what is built in.
+        ClusterError::ContextNotAllowed { .. } if platform.file == BUILT_IN => {
+            let hint = "name your platform's profile with --profile FILE: without one, the lab's own is used";
+            Failure::with_hint(Exit::Usage, Some(hint.to_owned()), error)
+        }
+        error => refused(error),
+    })
 }
 
 /// A cluster's error with the exit code of its family.

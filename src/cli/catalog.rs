@@ -6,6 +6,7 @@ use super::args::SelectArgs;
 use super::failure::Failure;
 use super::settings::{Layers, Setting};
 use super::terminal::Terminal;
+use super::{output, topics};
 use crate::bdd::{StepBook, steps};
 use crate::catalog::{self, Catalog, Denials, Finding, PlanRequest, Requirements};
 use crate::engine::{Plan, Selection};
@@ -38,11 +39,16 @@ pub(super) fn load(folders: &[PathBuf]) -> Result<Catalog, Failure> {
     Catalog::load(folders).map_err(|error| Failure::diagnostic(Exit::Usage, error))
 }
 
-/// Everything that lint finds.
+/// Everything that lint finds in features and suites.
 pub(super) fn findings(catalog: &Catalog) -> Result<Vec<Finding>, Failure> {
     let denials = Denials::new(steps::POLARITY)
         .map_err(|error| Failure::usage("the table of denying steps is not valid").because(error))?;
     Ok(catalog::lint(catalog, &StepBook::collect(), &denials))
+}
+
+/// What lint finds in the waivers of a profile.
+pub(super) fn waivers(catalog: &Catalog, platform: &LoadedPlatform) -> Vec<Finding> {
+    catalog::waivers(catalog, &platform.file, &platform.text)
 }
 
 /// What was asked for: the suite of the settings only where the command line selects nothing else.
@@ -73,22 +79,44 @@ pub(super) fn plan(
     let plan = catalog.plan(&request).map_err(|error| Failure::diagnostic(Exit::Usage, error))?;
     let blocking: Vec<Finding> =
         findings(catalog)?.into_iter().filter(|finding| finding.blocks(&plan)).collect();
-    if !blocking.is_empty() {
-        let shown = blocking.get(..MOST_FINDINGS).unwrap_or(&blocking);
-        eprint!("{}", catalog::render(shown, &terminal.diagnostics()));
-        return Err(Failure::usage(format!(
-            "the features cannot be run: {}",
-            super::output::count(blocking.len(), "finding")
-        ))
-        .hint("`plimsoll lint` shows all of them, and `plimsoll explain CODE` says what each means")
-        .into());
-    }
+    refuse("the features cannot be run", &blocking, terminal)?;
+    refuse("the waivers of the profile cannot be kept", &waivers(catalog, platform), terminal)?;
     if plan.scenarios.is_empty() {
-        return Err(Failure::nothing_selected("nothing was selected: no scenario meets all the criteria")
-            .hint("`plimsoll list scenarios` shows what there is")
-            .into());
+        return Err(nothing_selected(catalog, &plan.selection));
     }
     Ok(plan)
+}
+
+/// Shows findings and ends with them, where there are any.
+fn refuse(what: &str, findings: &[Finding], terminal: Terminal) -> Result<(), Failure> {
+    if findings.is_empty() {
+        return Ok(());
+    }
+    let shown = findings.get(..MOST_FINDINGS).unwrap_or(findings);
+    output::say(catalog::render(shown, &terminal.diagnostics()));
+    Err(Failure::usage(format!("{what}: {}", output::count(findings.len(), "finding")))
+        .hint("`plimsoll lint` shows all of them, and `plimsoll explain CODE` says what each means")
+        .into())
+}
+
+/// Why: what is planned cannot be selected, whatever the other criteria say.
+fn nothing_selected(catalog: &Catalog, selection: &Selection) -> Failure {
+    let ids: Vec<&str> = selection.requirements.iter().map(|id| id.trim_start_matches('@')).collect();
+    let proven = |id: &str| {
+        catalog.scenarios().any(|scenario| scenario.planned.requirements.iter().any(|known| known == id))
+    };
+    let planned =
+        |id: &&str| catalog.requirements().get(id).is_some_and(|known| known.planned) && !proven(id);
+    if !ids.is_empty() && ids.iter().all(planned) {
+        let is = if ids.len() == 1 { "is" } else { "are" };
+        let message = format!("nothing was selected: {} {is} planned: {}", ids.join(", "), topics::UNPROVEN);
+        return Failure::nothing_selected(message)
+            .hint("`plimsoll list requirements` shows what is proven by how many scenarios")
+            .into();
+    }
+    Failure::nothing_selected("nothing was selected: no scenario meets all the criteria")
+        .hint("`plimsoll list scenarios` shows what there is")
+        .into()
 }
 
 /// The title of a family of requirements; the family itself where it has none.

@@ -6,6 +6,7 @@ use std::io;
 
 use miette::{Diagnostic, Report};
 
+use super::output;
 use crate::exit::Exit;
 
 /// The end of a command that could not do its work.
@@ -64,7 +65,7 @@ impl Failure {
     /// Writes the diagnostic to stderr and gives the exit code.
     pub(super) fn report(self) -> Exit {
         if let Some(report) = self.report {
-            eprintln!("{report:?}");
+            output::note(format_args!("{report:?}"));
         }
         self.exit
     }

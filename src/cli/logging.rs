@@ -31,6 +31,8 @@ pub(super) fn start(global: &GlobalArgs) -> Result<(), Failure> {
         .with_writer(io::stderr)
         .with_ansi(ansi)
         .with_target(global.verbose > 1)
+        // It would say so on stderr, which is what could not be written, and panic there.
+        .log_internal_errors(false)
         .try_init();
     Ok(())
 }

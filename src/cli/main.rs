@@ -7,12 +7,14 @@ use clap::FromArgMatches;
 use clap::error::ErrorKind;
 
 use super::args::{Cli, ColorChoice, command};
-use super::commands;
+use super::commands::{self, command_line};
 use super::failure::Failure;
 use super::logging;
+use super::output;
 use super::settings::Layers;
 use super::terminal::Terminal;
 use crate::exit::Exit;
+use crate::report::cleanup;
 
 /// Runs the program with the arguments of the process.
 pub fn main() -> ExitCode {
@@ -62,15 +64,16 @@ fn say_what_to_report(info: &PanicHookInfo<'_>) {
         .or_else(|| info.payload().downcast_ref::<String>().cloned())
         .unwrap_or_else(|| "no message".to_owned());
     let place = info.location().map_or_else(|| "unknown place".to_owned(), ToString::to_string);
-    eprintln!(
+    output::note(format_args!(
         "plimsoll has a defect: {message}\n  at {place}, version {}\n\
          The result of this run cannot be relied on. Please report the lines above, the command that you\n\
          typed, and the journal (reports/runs/latest/journal.ndjson) if there is one.\n\
-         Objects left on a cluster are removed by: plimsoll cleanup",
-        env!("CARGO_PKG_VERSION")
-    );
+         Objects left on a cluster are removed by: {}",
+        env!("CARGO_PKG_VERSION"),
+        cleanup(&command_line(), None, None)
+    ));
     if std::env::var_os("RUST_BACKTRACE").is_some_and(|value| value != "0") {
-        eprintln!("{}", std::backtrace::Backtrace::force_capture());
+        output::note(format_args!("{}", std::backtrace::Backtrace::force_capture()));
     }
 }
 

@@ -1,5 +1,8 @@
 //! The command line: arguments as typed (`args`), settings as resolved (`settings`), one file a command.
 
+// `eprintln!` panics where stderr takes nothing; `output::note` does not.
+#![deny(clippy::print_stderr)]
+
 mod access;
 mod agent_image;
 mod args;

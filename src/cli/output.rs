@@ -1,5 +1,6 @@
-//! Data on stdout, in the form that `-o` asks for.
+//! Data on stdout, in the form that `-o` asks for; words about it on stderr.
 
+use std::fmt::Display;
 use std::io::{self, Write};
 
 use serde::Serialize;
@@ -102,6 +103,19 @@ impl Listing {
         }
         text
     }
+}
+
+/// Writes a line to stderr. What is said there goes with the result and is not the result: where nobody hears it (a
+/// full disk, a reader that has gone away), the command goes on and ends as it would have. `eprintln!` would panic.
+pub(in crate::cli) fn note(line: impl Display) {
+    say(format_args!("{line}\n"));
+}
+
+/// The same without the end of the line.
+pub(super) fn say(text: impl Display) {
+    let mut stderr = io::stderr().lock();
+    let _ = write!(stderr, "{text}");
+    let _ = stderr.flush();
 }
 
 /// Writes text to stdout.

@@ -6,11 +6,10 @@ use std::path::{Path, PathBuf};
 
 use super::failure::Failure;
 use super::settings::{Setting, xdg};
+use crate::session::LATEST;
 
 /// Below the current directory.
 const HERE: &str = "reports/runs";
-/// The link beside the runs that points to the last one.
-pub(super) const LATEST: &str = "latest";
 
 /// The directory of all runs, made and known to be writable. A directory that was named must be; the default
 /// one gives way to the user's state directory (a checkout may be mounted read-only).
@@ -51,17 +50,6 @@ pub(super) fn latest(named: &Setting<Option<PathBuf>>) -> Result<PathBuf, Failur
     })
 }
 
-/// Points `latest` to a run. The link is replaced in one step, so that a reader finds the old one or the new.
-pub(super) fn point_latest(runs: &Path, run: &str) -> io::Result<()> {
-    let link = runs.join(LATEST);
-    let fresh = runs.join(format!(".{LATEST}.{}", std::process::id()));
-    let _ = fs::remove_file(&fresh);
-    std::os::unix::fs::symlink(run, &fresh)?;
-    fs::rename(&fresh, &link).inspect_err(|_| {
-        let _ = fs::remove_file(&fresh);
-    })
-}
-
 fn state() -> Option<PathBuf> {
     xdg("XDG_STATE_HOME", ".local/state").map(|dir| dir.join("plimsoll/runs"))
 }
@@ -78,6 +66,7 @@ fn probe(dir: &Path) -> io::Result<()> {
 mod tests {
     use super::*;
     use crate::cli::settings::Origin;
+    use crate::session::point_latest;
 
     fn named(dir: &Path) -> Setting<Option<PathBuf>> {
         Setting { value: Some(dir.to_owned()), origin: Origin::Flag }

@@ -8,11 +8,13 @@ use std::path::{Path, PathBuf};
 use clap::ArgMatches;
 use clap::parser::ValueSource;
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 
-use super::args::{ClusterName, ColorChoice, GlobalArgs};
+use super::args::{ClusterName, ColorChoice, GlobalArgs, JOBS};
 use super::failure::Failure;
 use crate::exit::Exit;
+use crate::session::RunOrder;
 
 /// The file of settings. Every key is optional; a flag or an environment variable goes before it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -37,12 +39,24 @@ pub struct ConfigFile {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reports_dir: Option<PathBuf>,
     /// Scenarios at the same time.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "some_jobs", skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 64))]
     pub jobs: Option<u16>,
     /// When to use colour.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub color: Option<ColorChoice>,
+}
+
+/// As many as `--jobs` takes.
+fn some_jobs<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u16>, D::Error> {
+    match Option::<u16>::deserialize(deserializer)? {
+        Some(jobs) if !JOBS.contains(&jobs) => Err(D::Error::custom(format!(
+            "`jobs` is {jobs}; it is a number from {} to {}",
+            JOBS.start(),
+            JOBS.end()
+        ))),
+        jobs => Ok(jobs),
+    }
 }
 
 /// Where a value comes from.
@@ -264,7 +278,7 @@ impl Layers {
                     ),
                 ),
             ),
-            ("jobs", shown(self.jobs(None), "the profile's", ToString::to_string)),
+            ("jobs", shown(self.jobs(None), &RunOrder::CONCURRENCY.to_string(), ToString::to_string)),
             (
                 "color",
                 Setting {

@@ -1,15 +1,18 @@
 //! Whether a cluster is broken on purpose: asked before anything is said about it.
 
+use super::commands::command_line;
 use super::failure::Failure;
 use super::{access, output};
 use crate::cluster::{Cluster, SweepSelection, find_leftovers, remove_leftovers_of_dead};
 use crate::exit::Exit;
 use crate::profile::Platform;
+use crate::report;
 use crate::sabotage::{self, Broken, Found, SabotageError};
 
 /// Makes sure that a run judges the platform as it is meant to be. What a dead run of sabotages left broken is put back
-/// where the profile says that the cluster is expendable; else nothing is run.
-pub(super) async fn ensure(cluster: &Cluster, platform: &Platform) -> Result<(), Failure> {
+/// where the profile says that the cluster is expendable; else nothing is run, and `cleanup` is the command that puts it
+/// back there.
+pub(super) async fn ensure(cluster: &Cluster, platform: &Platform, cleanup: &str) -> Result<(), Failure> {
     let broken = match sabotage::look(cluster).await {
         Ok(Found::Sound) => return Ok(()),
         Ok(Found::Broken(broken)) => broken,
@@ -24,7 +27,7 @@ pub(super) async fn ensure(cluster: &Cluster, platform: &Platform) -> Result<(),
         }
         Err(error) => return Err(refused(error)),
     };
-    eprintln!("warning: {broken}");
+    output::note(format_args!("warning: {broken}"));
     if broken.by.is_some() {
         return Err(Failure::trouble("what is measured here now would say nothing of the platform")
             .hint("wait until it is done, or use another cluster")
@@ -32,7 +35,7 @@ pub(super) async fn ensure(cluster: &Cluster, platform: &Platform) -> Result<(),
     }
     if !platform.spec.expendable {
         return Err(Failure::trouble("the platform is not as it is meant to be")
-            .hint("`plimsoll cleanup` puts it back")
+            .hint(format!("`{cleanup}` puts it back"))
             .into());
     }
     let runs = put_back(cluster).await?;
@@ -45,7 +48,11 @@ pub(super) async fn ensure(cluster: &Cluster, platform: &Platform) -> Result<(),
         let within = platform.spec.deadlines.teardown.get();
         let kept = remove_leftovers_of_dead(cluster, &found, within).await.map_err(access::refused)?;
         let gone = found.meant.len() - kept.len();
-        eprintln!("removed {} that it had left, {} still there", output::count(gone, "object"), kept.len());
+        output::note(format_args!(
+            "removed {} that it had left, {} still there",
+            output::count(gone, "object"),
+            kept.len()
+        ));
     }
     Ok(())
 }
@@ -54,7 +61,7 @@ pub(super) async fn ensure(cluster: &Cluster, platform: &Platform) -> Result<(),
 pub(super) async fn put_back(cluster: &Cluster) -> Result<Vec<String>, Failure> {
     let (objects, runs) = sabotage::put_back(cluster).await.map_err(refused)?;
     if !objects.is_empty() {
-        eprintln!("put back what an earlier run had left broken: {}", objects.join(", "));
+        output::note(format_args!("put back what an earlier run had left broken: {}", objects.join(", ")));
     }
     Ok(runs)
 }
@@ -83,7 +90,8 @@ pub(super) fn refused(error: SabotageError) -> Failure {
             (Exit::Inconclusive, hint("one at a time: wait until it is done, or use another cluster"))
         }
         SabotageError::NotRestored { .. } => {
-            (Exit::Leftovers, hint("mend what hinders it, then `plimsoll cleanup` tries again"))
+            let again = report::cleanup(&command_line(), None, None);
+            (Exit::Leftovers, Some(format!("mend what hinders it, then `{again}` tries again")))
         }
         SabotageError::Cluster(error) => (Exit::Inconclusive, error.hint()),
         _ => (Exit::Inconclusive, None),

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::catalog::{Code, Requirement, Requirements};
+use crate::catalog::{self, Code, Requirement, Requirements};
 use crate::engine::{Level, Outcome};
 use crate::exit::Exit;
 use crate::probe::VerdictKind;
@@ -87,6 +87,13 @@ const TAGS: [(&str, &str); 9] = [
     ),
 ];
 
+/// What else ends as SIGTERM does.
+const LOST_TERMINAL: &str =
+    "a terminal that is lost (SIGHUP) ends a run the same way, unless that is ignored: `nohup`";
+
+/// What is to be known of a requirement that is planned.
+pub(super) const UNPROVEN: &str = "no scenario proves it yet";
+
 /// Every topic, by kind, each kind in the order of the documentation.
 pub(super) fn all(requirements: &Requirements) -> Vec<Topic> {
     let mut topics: Vec<Topic> = requirements.iter().map(requirement).collect();
@@ -107,11 +114,13 @@ pub(super) fn all(requirements: &Requirements) -> Vec<Topic> {
         topic.facts.push(("what to do", code.explanation().to_owned()));
         topic
     }));
-    topics.extend(
-        Exit::ALL
-            .into_iter()
-            .map(|exit| Topic::new(format!("exit-{}", exit.code()), TopicKind::ExitCode, exit.meaning())),
-    );
+    topics.extend(Exit::ALL.into_iter().map(|exit| {
+        let mut topic = Topic::new(format!("exit-{}", exit.code()), TopicKind::ExitCode, exit.meaning());
+        if exit == Exit::Terminated {
+            topic.facts.push(("also", LOST_TERMINAL.to_owned()));
+        }
+        topic
+    }));
     topics
 }
 
@@ -126,18 +135,10 @@ pub(super) fn find<'a>(topics: &'a [Topic], word: &str) -> Option<&'a Topic> {
 }
 
 /// The names nearest to a word that means nothing, best first.
-pub(super) fn nearest(names: impl IntoIterator<Item = impl AsRef<str>>, word: &str) -> Vec<String> {
-    let word = word.trim_start_matches('@').to_lowercase();
-    let mut near: Vec<(f64, String)> = names
-        .into_iter()
-        .map(|name| {
-            let name = name.as_ref();
-            (strsim::jaro_winkler(&name.to_lowercase(), &word), name.to_owned())
-        })
-        .filter(|(likeness, _)| *likeness > 0.8)
-        .collect();
-    near.sort_by(|a, b| b.0.total_cmp(&a.0).then_with(|| a.1.cmp(&b.1)));
-    near.into_iter().take(3).map(|(_, name)| name).collect()
+pub(super) fn nearest<'a>(names: impl IntoIterator<Item = &'a str>, word: &str) -> Vec<&'a str> {
+    let mut near = catalog::all_near(word.trim_start_matches('@'), names);
+    near.truncate(3);
+    near
 }
 
 fn requirement(requirement: &Requirement) -> Topic {
@@ -161,7 +162,11 @@ fn requirement(requirement: &Requirement) -> Topic {
     if !controls.is_empty() {
         topic.facts.push(("controls", controls.join("; ")));
     }
-    topic.facts.push(("run it", format!("plimsoll run --requirement {}", requirement.id)));
+    topic.facts.push(if requirement.planned {
+        ("planned", UNPROVEN.to_owned())
+    } else {
+        ("run it", format!("plimsoll run --requirement {}", requirement.id))
+    });
     topic
 }
 
@@ -240,6 +245,16 @@ mod tests {
         }
         assert!(find(&topics, "").is_none());
         assert!(find(&topics, "NET-99").is_none());
+    }
+
+    #[test]
+    fn what_no_scenario_proves_is_not_offered_to_be_run() {
+        let requirements = Requirements::embedded().unwrap();
+        for requirement in requirements.iter() {
+            let facts = super::requirement(requirement).facts;
+            assert_eq!(facts.iter().any(|(name, _)| *name == "run it"), !requirement.planned);
+            assert_eq!(facts.contains(&("planned", UNPROVEN.to_owned())), requirement.planned);
+        }
     }
 
     #[test]

@@ -97,6 +97,16 @@ pub enum ClusterError {
     /// A wait passed its deadline.
     #[error(transparent)]
     Wait(#[from] WaitError),
+    /// A provider's program is not installed: nothing was touched.
+    #[error("{provider}: there is no program `{program}`")]
+    NoProgram {
+        /// `kind`.
+        provider: &'static str,
+        /// As it was called.
+        program: String,
+        /// What to do.
+        remedy: &'static str,
+    },
     /// A provider's program or library failed.
     #[error("{provider}: could not {doing}: {why}")]
     Provider {
@@ -128,7 +138,8 @@ impl ClusterError {
             Self::Kubeconfig { .. }
             | Self::UnknownContext { .. }
             | Self::ContextRequired { .. }
-            | Self::ContextNotAllowed { .. } => ErrorFamily::Usage,
+            | Self::ContextNotAllowed { .. }
+            | Self::NoProgram { .. } => ErrorFamily::Usage,
             _ => ErrorFamily::Trouble,
         }
     }
@@ -151,6 +162,7 @@ impl ClusterError {
             ),
             Self::Credentials { .. } => Some("log in again (or renew the token), then repeat the run".into()),
             Self::Forbidden { .. } => Some("`plimsoll doctor` lists the rights that each suite needs".into()),
+            Self::NoProgram { remedy, .. } => Some((*remedy).to_owned()),
             Self::Provider { remedy, .. } => remedy.clone(),
             Self::Api { .. } | Self::Wait(_) => None,
         }

@@ -1,4 +1,5 @@
-//! The command that repeats a scenario: on the same cluster, with the same profile and seed.
+//! Commands that go on from the one that was typed, on the same cluster and with the same profile: the one that repeats
+//! a scenario, the one that tries a case again, the one that removes what a run has left.
 
 use std::path::Path;
 
@@ -19,10 +20,17 @@ const KEPT: &[&str] = &[
     "--features",
     "--config",
     "--agent-image",
+    "--peer",
 ];
 
 /// And those of `fuzz`, which say where its cases are from.
 const FUZZ_KEPT: &[&str] = &["--cases-from", "--replay", "--parallel"];
+
+/// Options that `cleanup` takes too, apart from those that say which cluster.
+const CLEANUP_KEPT: &[&str] = &["--profile", "--as", "--as-group", "--request-timeout", "--config"];
+
+/// And those that say it.
+const CLUSTER: &[&str] = &["--cluster", "--kubeconfig", "--context"];
 
 /// How the scenarios of `fuzz` are named, up to the number of the case.
 pub const FUZZED: &str = "fuzz/network/case-";
@@ -31,6 +39,18 @@ pub const FUZZED: &str = "fuzz/network/case-";
 pub fn replay(typed: &[String], file: &Path) -> String {
     let mut words = kept(typed, &["plimsoll", "fuzz", "network"], |name| KEPT.contains(&name));
     words.extend(["--replay".to_owned(), file.display().to_string()]);
+    line(&words)
+}
+
+/// The command that removes what a run has left where it ran; what is expired, where no run is named. `peer` is where
+/// another cluster of the fleet is, if that one is meant.
+pub fn cleanup(typed: &[String], peer: Option<&str>, run: Option<&str>) -> String {
+    let mut words = kept(typed, &["plimsoll", "cleanup"], |name| {
+        CLEANUP_KEPT.contains(&name) || (peer.is_none() && CLUSTER.contains(&name))
+    });
+    for (name, value) in [("--cluster", peer), ("--run", run)] {
+        words.extend(value.into_iter().flat_map(|value| [name.to_owned(), value.to_owned()]));
+    }
     line(&words)
 }
 
@@ -130,6 +150,22 @@ mod tests {
             replay(&typed("plimsoll -q fuzz network --cases 9 --context c"), Path::new("a b/r.yaml")),
             "plimsoll fuzz network --context c --replay 'a b/r.yaml'"
         );
+    }
+
+    #[test]
+    fn what_is_left_is_removed_where_it_is() {
+        let typed = typed(
+            "plimsoll run -q --context qa-eu-1 --kubeconfig=k --profile p.yaml --suite ci --agent-image a:1 \
+             --peer production=lab:b",
+        );
+        assert_eq!(
+            cleanup(&typed, None, Some("x7k2")),
+            "plimsoll cleanup --context qa-eu-1 --kubeconfig=k --profile p.yaml --run x7k2"
+        );
+        assert_eq!(cleanup(&typed, Some("lab:b"), None), "plimsoll cleanup --profile p.yaml --cluster lab:b");
+        assert_eq!(cleanup(&["plimsoll".to_owned()], None, None), "plimsoll cleanup");
+        let again = command(&typed, "network/apart/closed", 7);
+        assert!(again.contains(" --agent-image a:1 --peer production=lab:b "), "{again}");
     }
 
     #[test]

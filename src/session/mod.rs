@@ -4,6 +4,7 @@ mod books;
 mod cluster_stage;
 mod decide;
 mod finish;
+mod latest;
 mod order;
 mod record;
 mod run;
@@ -11,6 +12,7 @@ mod signals;
 mod stage;
 
 pub use cluster_stage::{ClusterStage, see};
+pub use latest::{LATEST, point_latest};
 pub use order::{Ended, Keep, Leftover, RunOrder, SessionError};
 pub use record::{Closing, Recording};
 pub use run::{run, run_journal_only};

@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     Ended, Leftover, RunOrder, SessionError,
     books::{JournalKeeper, Ledger, Screen},
-    finish,
+    finish, latest,
 };
 use crate::{
     engine::{
@@ -73,6 +73,16 @@ impl<'a> Recording<'a> {
         });
         events.emit(Event::Planned { plan: order.plan.clone() });
         Ok(Self { order, events, cancel, ledger, dispatcher })
+    }
+
+    /// Points `latest` to the run: from its first record on, so that where it is killed, nobody takes the run before it
+    /// for the last one. What hinders that is no reason not to run.
+    pub fn point_latest(&self) -> Option<String> {
+        let runs = &self.order.runs;
+        let pointed = latest::point_latest(runs, self.order.id.as_str());
+        pointed
+            .err()
+            .map(|error| format!("cannot point {} to this run: {error}", runs.join(latest::LATEST).display()))
     }
 
     /// Where events go.

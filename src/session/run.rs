@@ -14,6 +14,7 @@ use crate::{
     cluster,
     engine::{Outcome, PlannedScenario, Reason, ReasonKind, RunEnd, Signal, Waivers},
     profile::Timespan,
+    report,
 };
 
 /// Why a run stopped before its plan was done.
@@ -55,30 +56,39 @@ pub async fn run<S: Stage>(
     stage: &mut S,
     signals: &mut Signals,
 ) -> Result<Ended, SessionError> {
-    let (mut ended, versions) = play(&mut order, stage, signals).await?;
+    let books = begin(&mut order)?;
+    let unpointed = books.point_latest();
+    let (mut ended, versions) = play(books, stage, signals).await;
     finish::write_results(&order, &mut ended, &versions);
+    // Told last: a link that is not there makes no verdict unreadable.
+    ended.troubles.extend(unpointed);
     Ok(ended)
 }
 
-/// The same up to the journal's last record: without reports and without a bundle.
+/// The same up to the journal's last record: without reports and without a bundle, and `latest` does not point to it.
 pub async fn run_journal_only<S: Stage>(
     mut order: RunOrder,
     stage: &mut S,
     signals: &mut Signals,
 ) -> Result<Ended, SessionError> {
-    play(&mut order, stage, signals).await.map(|(ended, _)| ended)
+    let books = begin(&mut order)?;
+    Ok(play(books, stage, signals).await.0)
+}
+
+fn begin(order: &mut RunOrder) -> Result<Recording<'_>, SessionError> {
+    let live = order.live.take();
+    Recording::begin(order, live)
 }
 
 async fn play<S: Stage>(
-    order: &mut RunOrder,
+    books: Recording<'_>,
     stage: &mut S,
     signals: &mut Signals,
-) -> Result<(Ended, serde_json::Value), SessionError> {
-    let live = order.live.take();
-    let session = Session { books: Recording::begin(order, live)? };
+) -> (Ended, serde_json::Value) {
+    let session = Session { books };
     let played = session.play(stage, signals).await;
     let (end, leftovers, troubles) = session.settle(stage, signals, &played).await;
-    Ok((session.books.end(&end, leftovers, troubles), played.versions))
+    (session.books.end(&end, leftovers, troubles), played.versions)
 }
 
 /// A run whose scenarios are Gherkin, on a stage.
@@ -220,10 +230,9 @@ impl Session<'_> {
             if played.results.is_none() {
                 stage.abandon().await;
             }
-            self.books.events.warn(format!(
-                "the tenants of the run are kept; `plimsoll cleanup --run {}` removes them",
-                self.books.order.id
-            ));
+            self.books
+                .events
+                .warn(format!("the tenants of the run are kept; `{}` removes them", self.cleanup()));
             Vec::new()
         } else {
             // Asked twice in the middle of the scenarios: nothing more is waited for.
@@ -321,10 +330,13 @@ impl Session<'_> {
             ),
             why: "removal was cut off before anybody looked".to_owned(),
         });
-        self.books
-            .events
-            .warn(format!("`plimsoll cleanup --run {}` removes what is left", self.books.order.id));
+        self.books.events.warn(format!("`{}` removes what is left", self.cleanup()));
         left
+    }
+
+    /// The command that removes what the run made.
+    fn cleanup(&self) -> String {
+        report::cleanup(&self.books.order.command, None, Some(self.books.order.id.as_str()))
     }
 
     fn waiver_problems(&self, played: &Played) -> usize {

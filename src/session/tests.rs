@@ -395,10 +395,14 @@ async fn tenants_are_kept_where_that_is_asked_for() {
     ] {
         let dir = tempfile::tempdir().unwrap();
         let mut stage = Toy::default();
-        let order = RunOrder { keep, ..order(feature, dir.path()) };
+        let command = ["plimsoll", "run", "--context", "qa"].map(str::to_owned).to_vec();
+        let order = RunOrder { command, keep, ..order(feature, dir.path()) };
         let came = came(order, &mut stage, &mut Signals::channel().1).await;
         assert_eq!(stage.closed, closed, "{keep:?}");
         assert_eq!(came.warnings().len(), usize::from(!closed));
+        // Where they are, and not on the lab.
+        let named = |warning: &&str| warning.contains("`plimsoll cleanup --context qa --run toy23`");
+        assert!(came.warnings().iter().all(named), "{:?}", came.warnings());
     }
 }
 
@@ -435,6 +439,16 @@ async fn a_run_directory_that_is_taken_is_refused_before_anything_happens() {
     let error = run(order(FINE, dir.path()), &mut again, &mut Signals::channel().1).await.unwrap_err();
     assert!(matches!(error, SessionError::Journal(_)), "{error}");
     assert!(!again.opened);
+}
+
+#[tokio::test]
+async fn a_run_that_is_killed_is_the_last_one_all_the_same() {
+    let dir = tempfile::tempdir().unwrap();
+    point_latest(dir.path(), "before").unwrap();
+    let (mut stage, mut signals) = (Toy { never_opens: true, ..Toy::default() }, Signals::channel().1);
+    let running = run(order(FINE, dir.path()), &mut stage, &mut signals);
+    tokio::time::timeout(Duration::from_millis(100), running).await.unwrap_err();
+    assert_eq!(std::fs::read_link(dir.path().join(LATEST)).unwrap(), Path::new("toy23"));
 }
 
 #[tokio::test]

@@ -42,6 +42,11 @@ fn wrong_settings_have_their_place() {
     sandbox.write("plimsoll.yaml", "cluster: lab\njbos: 3\n");
     refused(&sandbox, &["config"], 2, &["plimsoll.yaml:2:1", "unknown field `jbos`"]);
     refused(&sandbox, &["--config", "none.yaml", "config"], 2, &["none.yaml", "No such file"]);
+    // As `--jobs` refuses it.
+    for jobs in ["0", "65"] {
+        sandbox.write("plimsoll.yaml", &format!("cluster: lab\njobs: {jobs}\n"));
+        refused(&sandbox, &["config"], 2, &["plimsoll.yaml:2:", "from 1 to 64"]);
+    }
 }
 
 #[test]
@@ -58,6 +63,27 @@ fn a_wrong_profile_has_its_place() {
         );
     }
     refused(&sandbox, &["run", "--profile", "none.yaml"], 2, &["none.yaml"]);
+}
+
+#[test]
+fn a_waiver_of_what_there_is_not_has_its_place() {
+    let sandbox = Sandbox::new();
+    let waiver = |subject: &str| {
+        format!("    - {subject}\n      reason: old\n      owner: us\n      expires: 2999-01-01\n")
+    };
+    let waivers = ["requirement: NET-77", "scenario: network/nothing-*", "requirement: NET-02"].map(waiver);
+    let profile = plimsoll::profile::LAB_PROFILE;
+    let text = format!("{}\n  waivers:\n{}", profile.trim_end(), waivers.concat());
+    let line = profile.trim_end().lines().count() + 2;
+    sandbox.write("platform.yaml", &text);
+    let (first, second) = (format!("platform.yaml:{line}:"), format!("platform.yaml:{}:", line + 4));
+    let (code, stdout, _) = run(&mut sandbox.plimsoll(&["lint", "--profile", "platform.yaml", "-o", "name"]));
+    assert_eq!((code, stdout.lines().count()), (2, 2), "{stdout}");
+    assert!(stdout.contains(&first) && stdout.contains(&second), "{stdout}");
+    for command in ["run", "plan"] {
+        let words = ["PL024", "NET-77", "network/nothing-*", &first, &second];
+        refused(&sandbox, &[command, "--profile", "platform.yaml"], 2, &words);
+    }
 }
 
 #[test]
@@ -84,6 +110,11 @@ fn unknown_names_are_errors_with_a_suggestion() {
     refused(&sandbox, &["plan", "--scenario", "no-such-scenario-at-all"], 2, &["no-such-scenario-at-all"]);
     refused(&sandbox, &["plan", "--skip", "NTE-02"], 2, &["NTE-02"]);
     refused(&sandbox, &["plan", "--tags", "@net-02 and"], 2, &["tag"]);
+    refused(&sandbox, &["plan", "--tags", "NET-02 and"], 2, &["a tag begins with `@`", "@NET-02"]);
+    // Every command suggests the same.
+    for arguments in [["plan", "--requirement", "NET-2"].as_slice(), &["explain", "NET-2"]] {
+        refused(&sandbox, arguments, 2, &["did you mean", "NET-02"]);
+    }
 }
 
 #[test]
@@ -96,7 +127,18 @@ fn an_empty_selection() {
             4,
             &["nothing was selected", "plimsoll list scenarios"],
         );
+        let words = ["nothing was selected", "CST-01 is planned: no scenario proves it yet"];
+        refused(&sandbox, &[command, "--requirement", "CST-01"], 4, &words);
     }
+    let (_, text, _) = run(&mut sandbox.plimsoll(&["explain", "CST-01"]));
+    assert!(text.contains("no scenario proves it yet") && !text.contains("plimsoll run"), "{text}");
+    let (_, list, _) = run(&mut sandbox.plimsoll(&["list", "requirements"]));
+    let cells = |id: &str| {
+        let line = list.lines().find(|line| line.starts_with(id)).expect("it is listed");
+        line.split_whitespace().nth(2).map(str::to_owned)
+    };
+    assert_eq!(cells("CST-01").as_deref(), Some("planned"));
+    assert_ne!(cells("NET-02").as_deref(), Some("planned"));
 }
 
 #[test]
@@ -140,12 +182,25 @@ fn no_kubeconfig_and_no_such_context() {
 fn a_context_that_the_profile_does_not_allow() {
     let sandbox = Sandbox::new();
     sandbox.write("kubeconfig", &kubeconfig("http://127.0.0.1:9"));
-    refused(
-        &sandbox,
-        &["run", "--kubeconfig", "kubeconfig", "--context", "staging"],
-        2,
-        &["staging", "allowedContexts"],
-    );
+    let access = ["run", "--kubeconfig", "kubeconfig", "--context", "staging"];
+    // The lab's own is built in: there is nothing of it to be edited.
+    refused(&sandbox, &access, 2, &["staging", "--profile FILE"]);
+    let (_, _, stderr) = run(&mut sandbox.plimsoll(&access));
+    assert!(!stderr.contains("allowedContexts"), "{stderr}");
+    sandbox.write("platform.yaml", plimsoll::profile::LAB_PROFILE);
+    let named = [access.as_slice(), &["--profile", "platform.yaml"]].concat();
+    refused(&sandbox, &named, 2, &["staging", "allowedContexts"]);
+}
+
+#[test]
+fn a_kind_that_is_not_installed_is_a_missing_prerequisite() {
+    let sandbox = Sandbox::new();
+    for command in ["run", "doctor", "cleanup"] {
+        let mut program = sandbox.plimsoll(&[command, "--cluster", "kind:qa"]);
+        let (code, _, stderr) = run(program.env("PATH", sandbox.path()));
+        assert_eq!(code, 2, "{command}: {stderr}");
+        assert!(stderr.contains("there is no program `kind`") && stderr.contains("install kind"), "{stderr}");
+    }
 }
 
 #[test]

@@ -73,6 +73,32 @@ fn a_reader_that_goes_away_is_no_error() {
 }
 
 #[test]
+fn a_stderr_that_takes_nothing_changes_no_exit_code() {
+    let sandbox = Sandbox::new();
+    let cases: [(&[&str], i32); 7] = [
+        (&["plan"], 0),
+        (&["-vvv", "plan"], 0),
+        (&["lint"], 0),
+        (&["plan", "--suite", "none"], 2),
+        (&["explain", "NET-99"], 2),
+        (&["explain", "--siute"], 2),
+        (&["plan", "--tags", "@must and @should"], 4),
+    ];
+    let ended = |arguments: &[&str], stderr: std::process::Stdio| {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_plimsoll"));
+        command.args(arguments).current_dir(sandbox.path()).env_clear().env("HOME", sandbox.path());
+        command.stdout(std::process::Stdio::null()).stderr(stderr).status().expect("start the program").code()
+    };
+    for (arguments, code) in cases {
+        let full = std::fs::OpenOptions::new().write(true).open("/dev/full").expect("open the device");
+        assert_eq!(ended(arguments, full.into()), Some(code), "{arguments:?} where nothing fits");
+        let (reader, writer) = std::io::pipe().expect("make a pipe");
+        drop(reader);
+        assert_eq!(ended(arguments, writer.into()), Some(code), "{arguments:?} where nobody reads");
+    }
+}
+
+#[test]
 fn a_flag_goes_before_the_environment_and_that_before_the_file() {
     let sandbox = Sandbox::new();
     sandbox.write("plimsoll.yaml", "suite: ci\n");
@@ -91,6 +117,13 @@ fn a_flag_goes_before_the_environment_and_that_before_the_file() {
     assert_eq!(suite(&["--suite", "ci"], Some("smoke")).as_deref(), Some("ci"));
     // Who names a requirement means it, and not a suite.
     assert_eq!(suite(&["--requirement", "NET-02"], None), None);
+
+    // What is in force where nobody says anything is the number itself.
+    let (_, settings, _) = run(&mut sandbox.plimsoll(&["config", "-o", "json"]));
+    assert!(settings.contains(&format!("\"{}\"", plimsoll::session::RunOrder::CONCURRENCY)), "{settings}");
+    let (_, help, _) = run(&mut sandbox.plimsoll(&["run", "--help"]));
+    let default = format!("[default: {}]", plimsoll::session::RunOrder::CONCURRENCY);
+    assert!(help.contains(&format!("Scenarios at the same time {default}")), "{help}");
 
     let (_, settings, _) = run(sandbox.plimsoll(&["config"]).env("PLIMSOLL_CLUSTER", "kind:two"));
     assert!(settings.contains("plimsoll.yaml") && settings.contains("kind:two"), "{settings}");

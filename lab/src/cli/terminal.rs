@@ -51,9 +51,15 @@ impl Terminal {
     fn say(&self, text: &str) {
         match &self.line {
             Some(line) => line.println(text),
-            None => eprintln!("{text}"),
+            None => say(format_args!("{text}")),
         }
     }
+}
+
+/// A line of progress; where nobody can read it, the work goes on all the same.
+fn say(line: std::fmt::Arguments<'_>) {
+    use std::io::Write as _;
+    let _ = writeln!(std::io::stderr(), "{line}");
 }
 
 impl Progress for Terminal {
@@ -63,7 +69,7 @@ impl Progress for Terminal {
             if remaining.is_empty() { String::new() } else { format!("; then {}", remaining.join(", ")) };
         match &self.line {
             Some(line) => line.set_message(format!("{step}{left}")),
-            None => eprintln!("  ...... {step}{left}"),
+            None => say(format_args!("  ...... {step}{left}")),
         }
     }
 
@@ -76,7 +82,7 @@ impl Progress for Terminal {
         let mut last = self.last_detail.lock().unwrap_or_else(PoisonError::into_inner);
         if last.elapsed() > QUIET {
             *last = Instant::now();
-            eprintln!("{:>6.1}s. {step}: {detail}", self.started.elapsed().as_secs_f64());
+            say(format_args!("{:>6.1}s. {step}: {detail}", self.started.elapsed().as_secs_f64()));
         }
     }
 

@@ -14,7 +14,7 @@ use crate::exit::Exit;
 
 /// Proves that a multi-tenant Kubernetes platform keeps its promises.
 ///
-/// Plimsoll provisions throwaway tenants on a real cluster, exercises every promise that the platform makes,
+/// Plimsoll provisions throwaway tenants on a real cluster, exercises the promises that the platform makes,
 /// and leaves evidence that a third party can check. Without a cluster at hand it brings its own: `plimsoll
 /// run` starts a small real Kubernetes on this machine.
 #[derive(Debug, Parser)]
@@ -65,7 +65,10 @@ pub enum Command {
     /// Without arguments, the lab on this machine is used (brought up where it is down, and left up) with
     /// the suite `smoke`. Journal, bundle and reports go to `reports/runs/<run id>` below the current
     /// directory, or below the user's state directory where that is not writable; `latest` beside it points
-    /// to the last run. A cluster that is not the lab must be allowed by the profile and, in CI, be named.
+    /// to the last run. A cluster must be allowed by the profile; where none is named, it is the lab, in CI as well.
+    ///
+    /// SIGINT (Ctrl-C), SIGTERM and a lost terminal (SIGHUP; not under `nohup`) end the run in order: faults are undone,
+    /// tenants removed, the report is written. A second one ends it at once.
     Run(Box<RunArgs>),
     /// Show what a run would do, without a cluster
     Plan(PlanArgs),

@@ -15,7 +15,7 @@ pub(super) use fuzz::{FuzzCommand, FuzzNetworkArgs};
 pub(super) use global::GlobalArgs;
 pub use global::{Cli, Command, command};
 pub(super) use inspect::{CleanupArgs, DoctorArgs, ExplainArgs, LintArgs, ListArgs, ListWhat, PlanArgs};
-pub(super) use run::{Keep, RunArgs};
+pub(super) use run::{JOBS, Keep, RunArgs};
 pub(super) use sabotage::{
     SabotageCommand, SabotageExplainArgs, SabotageListArgs, SabotageRunArgs, SabotageSelectArgs,
 };

@@ -16,6 +16,9 @@ pub enum Keep {
     Always,
 }
 
+/// How many scenarios may run at the same time, wherever it is said.
+pub(crate) const JOBS: std::ops::RangeInclusive<u16> = 1..=64;
+
 /// Arguments of `plimsoll run`.
 #[derive(Args, Clone, Debug, Default)]
 #[command(after_long_help = "\
@@ -56,9 +59,9 @@ pub struct RunArgs {
     /// Seed of everything random, as printed by an earlier run
     #[arg(long, value_name = "NUMBER", help_heading = "Run options")]
     pub(crate) seed: Option<u64>,
-    /// Scenarios at the same time [default: the profile's]
+    /// Scenarios at the same time [default: 6]
     #[arg(short, long, value_name = "NUMBER", help_heading = "Run options")]
-    #[arg(value_parser = clap::value_parser!(u16).range(1..=64))]
+    #[arg(value_parser = clap::value_parser!(u16).range(i64::from(*JOBS.start())..=i64::from(*JOBS.end())))]
     pub(crate) jobs: Option<u16>,
     /// Run it so many times, one after the other, and see whether the runs agree; each has a seed of its own
     #[arg(long, value_name = "NUMBER", help_heading = "Run options", conflicts_with_all = ["report", "keep"])]

@@ -43,14 +43,24 @@ pub struct VerifyArgs {
     /// Run directory, journal or bundle [default: reports/runs/latest]
     #[arg(value_name = "RUN")]
     pub(crate) run: Option<PathBuf>,
-    /// Hash of the journal's last record, as a report shows it: also proves that nothing was written anew
-    #[arg(long, value_name = "HASH")]
+    /// Hash of the journal's last record, as a report shows it: also proves that the journal, and the profile that a
+    /// bundle holds, were not written anew
+    #[arg(long, value_name = "HASH", value_parser = head)]
     pub(crate) head: Option<String>,
     #[command(flatten)]
     pub(crate) place: PlaceArgs,
     /// Form of the output
     #[arg(short, long, value_name = "FORMAT", value_enum, default_value_t)]
     pub(crate) output: OutputFormat,
+}
+
+/// A hash as reports show it: anything else was copied badly, and says nothing of the evidence.
+fn head(typed: &str) -> Result<String, String> {
+    if typed.len() == 64 && typed.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        Ok(typed.to_owned())
+    } else {
+        Err("a hash is 64 hexadecimal digits".to_owned())
+    }
 }
 
 /// A file format with a schema.

@@ -9,7 +9,7 @@ use crate::cli::args::CleanupArgs;
 use crate::cli::catalog;
 use crate::cli::failure::Failure;
 use crate::cli::main::block_on;
-use crate::cli::output::{Listing, count};
+use crate::cli::output::{self, Listing, count};
 use crate::cli::settings::Layers;
 use crate::cli::soundness;
 use crate::cli::terminal::Terminal;
@@ -18,7 +18,7 @@ use crate::exit::Exit;
 
 /// Removes what earlier runs left, and shows it: what was removed, or what would be.
 pub(super) fn run(args: &CleanupArgs, layers: &Layers, terminal: Terminal) -> Result<Exit, Failure> {
-    let platform = catalog::platform(&layers.profile(args.profile.profile.clone()))?.platform;
+    let platform = catalog::platform(&layers.profile(args.profile.profile.clone()))?;
     let selection = if args.all {
         SweepSelection::All
     } else if args.run.is_empty() {
@@ -30,7 +30,7 @@ pub(super) fn run(args: &CleanupArgs, layers: &Layers, terminal: Terminal) -> Re
         let cluster = access::connect(&args.access, layers, &platform, terminal, !args.dry_run).await?;
         let mut orphans = Vec::new();
         if let Some(broken) = soundness::broken(&cluster).await? {
-            eprintln!("warning: {broken}");
+            output::note(format_args!("warning: {broken}"));
             // Whoever is at work puts it back.
             if !args.dry_run && broken.by.is_none() {
                 orphans = soundness::put_back(&cluster).await?;
@@ -47,12 +47,12 @@ pub(super) fn run(args: &CleanupArgs, layers: &Layers, terminal: Terminal) -> Re
             found.meant.extend(of_dead.into_iter().filter(|left| !known.contains(&left.reference)));
         }
         for kind in &found.unseen {
-            eprintln!("warning: could not look at {kind}: there may be more");
+            output::note(format_args!("warning: could not look at {kind}: there may be more"));
         }
         let remaining = if args.dry_run || found.meant.is_empty() {
             Vec::new()
         } else {
-            let within = platform.spec.deadlines.teardown.get();
+            let within = platform.platform.spec.deadlines.teardown.get();
             remove_leftovers_of_dead(&cluster, &found, within).await.map_err(access::refused)?
         };
         let fate = |leftover: &Leftover| match remaining
@@ -88,12 +88,12 @@ pub(super) fn run(args: &CleanupArgs, layers: &Layers, terminal: Terminal) -> Re
         }
         let gone = found.meant.len() - remaining.len();
         if args.dry_run {
-            eprintln!("{} would be removed", count(found.meant.len(), "object"));
+            output::note(format_args!("{} would be removed", count(found.meant.len(), "object")));
         } else {
-            eprintln!("{} removed, {} still there", count(gone, "object"), remaining.len());
+            output::note(format_args!("{} removed, {} still there", count(gone, "object"), remaining.len()));
         }
         for (run, objects) in &found.others {
-            eprintln!("not meant: {} of run {run} (--run {run})", count(*objects, "object"));
+            output::note(format_args!("not meant: {} of run {run} (--run {run})", count(*objects, "object")));
         }
         Ok(if remaining.is_empty() { Exit::Conformant } else { Exit::Leftovers })
     })

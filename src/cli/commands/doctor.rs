@@ -2,15 +2,17 @@
 
 use serde_json::json;
 
+use super::run::command_line;
 use crate::cli::args::DoctorArgs;
 use crate::cli::failure::Failure;
 use crate::cli::main::block_on;
-use crate::cli::output::{Listing, count};
+use crate::cli::output::{self, Listing, count};
 use crate::cli::settings::Layers;
 use crate::cli::terminal::Terminal;
 use crate::cli::{access, catalog, soundness};
 use crate::cluster::{Finding, FindingLevel, Ownership, RunId, doctor};
 use crate::exit::Exit;
+use crate::report::cleanup;
 
 /// Looks at a cluster and says what it lacks.
 pub(super) fn run(args: &DoctorArgs, layers: &Layers, terminal: Terminal) -> Result<Exit, Failure> {
@@ -21,8 +23,13 @@ pub(super) fn run(args: &DoctorArgs, layers: &Layers, terminal: Terminal) -> Res
         catalog::load(&[])?.suite(suite).map_err(|error| Failure::diagnostic(Exit::Usage, error))?;
     }
     block_on(async {
-        let cluster = access::connect(&args.access, layers, platform, terminal, false).await?;
-        eprintln!("{} at {}, profile {}", cluster.context(), cluster.server(), platform.metadata.name);
+        let cluster = access::connect(&args.access, layers, &profile, terminal, false).await?;
+        output::note(format_args!(
+            "{} at {}, profile {}",
+            cluster.context(),
+            cluster.server(),
+            platform.metadata.name
+        ));
         // The throwaway namespace by which capabilities are detected is a change like any other.
         let mutating = platform.allows_context(cluster.context());
         let ownership = Ownership::of_run(RunId::random(), platform.spec.deadlines.run.get());
@@ -52,24 +59,25 @@ pub(super) fn run(args: &DoctorArgs, layers: &Layers, terminal: Terminal) -> Res
         }
         if let Some(broken) = &broken {
             let hint = match broken.by {
-                Some(_) => "wait until it is done",
-                None => "`plimsoll cleanup` puts it back",
+                Some(_) => "wait until it is done".to_owned(),
+                None => format!("`{}` puts it back", cleanup(&command_line(), None, None)),
             };
             data.push(json!({
                 "level": word(FindingLevel::Lacking), "topic": "platform", "message": broken.to_string(),
                 "suites": [], "hint": hint,
             }));
-            let cells = [word(FindingLevel::Lacking), "platform", &format!("{broken}; {hint}"), "", hint];
+            let message = format!("{broken}; {hint}");
+            let cells = [word(FindingLevel::Lacking), "platform", &message, "", &hint];
             listing.row(cells.map(str::to_owned));
         }
         listing.print(args.output, &data)?;
         let lacking = report.findings.iter().filter(|finding| finding.level == FindingLevel::Lacking).count()
             + usize::from(broken.is_some());
         if lacking == 0 {
-            eprintln!("nothing is lacking");
+            output::note(format_args!("nothing is lacking"));
             Ok(Exit::Conformant)
         } else {
-            eprintln!("lacking: {} that a run needs", count(lacking, "thing"));
+            output::note(format_args!("lacking: {} that a run needs", count(lacking, "thing")));
             Ok(Exit::Usage)
         }
     })

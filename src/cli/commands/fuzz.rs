@@ -12,7 +12,7 @@ use super::lab;
 use crate::cli::args::{FuzzCommand, FuzzNetworkArgs};
 use crate::cli::failure::Failure;
 use crate::cli::main::block_on;
-use crate::cli::output::{Listing, count};
+use crate::cli::output::{self, Listing, count};
 use crate::cli::settings::Layers;
 use crate::cli::terminal::Terminal;
 use crate::cli::{access, agent_image, catalog, place, recorded, soundness};
@@ -24,7 +24,7 @@ use crate::fuzz::{
     Shrunk, Source, Trouble, clean_up,
 };
 use crate::profile::{LoadedPlatform, Platform};
-use crate::report::{replay, write_atomically};
+use crate::report::{cleanup, replay, write_atomically};
 use crate::session::{self, Closing, Leftover, Recording, RunOrder, Signals};
 use crate::tenant::AgentImage;
 
@@ -62,7 +62,11 @@ fn network(
         Asked { args, source, from, order, generated: args.replay.is_none() && args.cases_from.is_none() };
     if !quiet {
         let of = if asked.generated { format!(", seed {seed}") } else { String::new() };
-        eprintln!("run {}: {}{of}", asked.order.id, count(asked.order.plan.scenarios.len(), "case"));
+        output::note(format_args!(
+            "run {}: {}{of}",
+            asked.order.id,
+            count(asked.order.plan.scenarios.len(), "case")
+        ));
     }
     block_on(async {
         let platform = &asked.order.platform.platform;
@@ -74,9 +78,9 @@ fn network(
                 signal = signals.next() => return Ok(interrupted(signal)),
             }
         }
-        let cluster = access::connect(&args.access, layers, platform, terminal, true).await?;
+        let cluster = access::connect(&args.access, layers, &asked.order.platform, terminal, true).await?;
         let image = agent_image::choose(&target, args.agent_image.as_deref())?;
-        soundness::ensure(&cluster, platform).await?;
+        soundness::ensure(&cluster, platform, &cleanup(&asked.order.command, None, None)).await?;
         record(&asked, &cluster, &image, &mut signals, quiet).await
     })
 }
@@ -127,6 +131,9 @@ async fn record(
 ) -> Result<Exit, Failure> {
     let order = &asked.order;
     let books = Recording::begin(order, None).map_err(|error| Failure::diagnostic(Exit::Usage, error))?;
+    if let Some(unpointed) = books.point_latest() {
+        output::note(format_args!("warning: {unpointed}"));
+    }
     let run = Comparing {
         asked,
         cluster,
@@ -139,7 +146,7 @@ async fn record(
         quiet,
     };
     for planted in &run.planted {
-        eprintln!("warning: {planted}");
+        output::note(format_args!("warning: {planted}"));
     }
     let (came, mut signal) = tokio::select! {
         came = run.compare() => (came, None),
@@ -166,7 +173,7 @@ async fn record(
                 // What is certain goes before what is not.
                 Some(one) => {
                     for trouble in &report.troubles {
-                        eprintln!("warning: {trouble}");
+                        output::note(format_args!("warning: {trouble}"));
                         books.events().warn(trouble.clone());
                     }
                     let to = format!("case {} disagrees, and is to be understood first", one.number + 1);
@@ -177,7 +184,7 @@ async fn record(
         }
     };
     for doubt in &doubts {
-        eprintln!("could not tell: {doubt}");
+        output::note(format_args!("could not tell: {doubt}"));
     }
     let leftovers = removed(run.equipment.get(), order, signals, &mut signal, &books).await;
     let told = doubts.clone();
@@ -192,13 +199,10 @@ async fn record(
     drop(run);
     let ended = books.close(closing).await;
     for trouble in ended.troubles.iter().filter(|trouble| !told.contains(trouble)) {
-        eprintln!("warning: {trouble}");
+        output::note(format_args!("warning: {trouble}"));
     }
     for Leftover { reference, why } in &ended.leftovers {
-        eprintln!("left over: {reference}: {why}");
-    }
-    if let Err(error) = place::point_latest(&order.runs, order.id.as_str()) {
-        eprintln!("warning: cannot point {} to this run: {error}", order.runs.join(place::LATEST).display());
+        output::note(format_args!("left over: {reference}: {why}"));
     }
     let mut exit = ended.exit;
     if let Ok(report) = &came
@@ -394,31 +398,37 @@ fn show(progress: &Progress, told: &Cell<usize>) {
     let over = if std::io::stderr().is_terminal() { "\r\x1b[K" } else { "" };
     match progress {
         Progress::Standing { pods, took } => {
-            eprintln!("{} stand after {:.1}s", count(*pods, "pod"), took.as_secs_f64());
+            output::note(format_args!("{} stand after {:.1}s", count(*pods, "pod"), took.as_secs_f64()));
         }
         Progress::Compared { done, all } => {
             let (done, all) = (*done, *all);
             let tenth = done * 10 / all.max(1);
             if std::io::stderr().is_terminal() {
-                eprint!("\r{done} of {all} cases compared");
+                output::say(format_args!("\r{done} of {all} cases compared"));
                 if done == all {
-                    eprintln!();
+                    output::note("");
                 }
             } else if tenth > told.replace(tenth) {
-                eprintln!("{done} of {all} cases compared");
+                output::note(format_args!("{done} of {all} cases compared"));
             }
         }
         Progress::Looked(looked) => {
             if let Some((first, rest)) = looked.deviations().split_first() {
                 let more =
                     if rest.is_empty() { String::new() } else { format!(" (and {} more)", rest.len()) };
-                eprintln!("{over}case {} ({}) disagrees: {first}{more}", looked.number + 1, looked.case.name);
+                output::note(format_args!(
+                    "{over}case {} ({}) disagrees: {first}{more}",
+                    looked.number + 1,
+                    looked.case.name
+                ));
             }
         }
         Progress::Smaller { policies, rules } => {
-            eprintln!("{over}  smaller: {policies} policies, at most {rules} rules each");
+            output::note(format_args!("{over}  smaller: {policies} policies, at most {rules} rules each"));
         }
-        Progress::Stuck { number, why } => eprintln!("{over}case {} could not be tried: {why}", number + 1),
+        Progress::Stuck { number, why } => {
+            output::note(format_args!("{over}case {} could not be tried: {why}", number + 1));
+        }
         Progress::Begins { .. } | Progress::Enters(_) | Progress::Understood { .. } => {}
     }
 }
@@ -451,7 +461,7 @@ fn write_reproduction(
     match written {
         Ok(()) => Some(path),
         Err(why) => {
-            eprintln!("warning: cannot write {}: {why}", path.display());
+            output::note(format_args!("warning: cannot write {}: {why}", path.display()));
             None
         }
     }
@@ -473,7 +483,7 @@ fn tell(asked: &Asked<'_>, report: &Report, planted: &[String]) -> Result<(), Fa
     for Disagreement { number, shrunk, .. } in &report.disagreements {
         let what = if shrunk.tries == 0 { "the case as it was found" } else { "smallest case found" };
         let again = file(*number).map(|file| format!(" ({})", replay(&asked.order.command, &file)));
-        eprintln!("{what}: {}{}", size(shrunk), again.unwrap_or_default());
+        output::note(format_args!("{what}: {}{}", size(shrunk), again.unwrap_or_default()));
     }
     let tally = &report.tally;
     let mut listing = Listing::new(vec!["what", "how many"], 2);

@@ -11,9 +11,10 @@ use crate::exit::Exit;
 
 /// Checks the profile, the features and the suites. Findings are data: they go to stdout.
 pub(super) fn run(args: &LintArgs, layers: &Layers, terminal: Terminal) -> Result<Exit, Failure> {
-    catalog::platform(&layers.profile(args.profile.profile.clone()))?;
+    let platform = catalog::platform(&layers.profile(args.profile.profile.clone()))?;
     let catalog = catalog::load(&layers.features(args.features.clone()).value)?;
-    let findings = catalog::findings(&catalog)?;
+    let mut findings = catalog::findings(&catalog)?;
+    findings.extend(catalog::waivers(&catalog, &platform));
     match args.output {
         OutputFormat::Table if !findings.is_empty() => {
             output::print(&render(&findings, &terminal.diagnostics()))?;
@@ -38,9 +39,12 @@ pub(super) fn run(args: &LintArgs, layers: &Layers, terminal: Terminal) -> Resul
         count(catalog.suites().len(), "suite")
     );
     if findings.is_empty() {
-        eprintln!("{checked}: nothing to complain about");
+        output::note(format_args!("{checked}: nothing to complain about"));
         return Ok(Exit::Conformant);
     }
-    eprintln!("{checked}: {}; `plimsoll explain CODE` says more", count(findings.len(), "finding"));
+    output::note(format_args!(
+        "{checked}: {}; `plimsoll explain CODE` says more",
+        count(findings.len(), "finding")
+    ));
     Ok(Exit::Usage)
 }

@@ -138,12 +138,14 @@ fn requirements(catalog: &Catalog, scenarios: &[PlannedScenario]) -> (Listing, V
             "promise": requirement.promise,
             "source": requirement.source,
             "controls": controls,
+            "planned": requirement.planned,
             "scenarios": by,
         }));
         listing.row([
             requirement.id.clone(),
             topics::level(requirement.level).to_owned(),
-            by.len().to_string(),
+            // Not to be taken for one that the selection has left without scenarios.
+            if requirement.planned && by.is_empty() { "planned".to_owned() } else { by.len().to_string() },
             requirement.promise.clone(),
             by.join(" "),
             controls.join(", "),

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use crate::cli::args::PlanArgs;
 use crate::cli::catalog;
 use crate::cli::failure::Failure;
-use crate::cli::output::{Listing, count};
+use crate::cli::output::{self, Listing, count};
 use crate::cli::settings::Layers;
 use crate::cli::terminal::Terminal;
 use crate::engine::Risk;
@@ -33,12 +33,12 @@ pub(super) fn run(args: &PlanArgs, layers: &Layers, terminal: Terminal) -> Resul
     listing.print(args.output, &plan)?;
     let proven: BTreeSet<&str> =
         plan.scenarios.iter().flat_map(|scenario| &scenario.requirements).map(String::as_str).collect();
-    eprintln!(
+    output::note(format_args!(
         "{} for {}, profile {}",
         count(plan.scenarios.len(), "scenario"),
         count(proven.len(), "requirement"),
         platform.platform.metadata.name
-    );
+    ));
     Ok(Exit::Conformant)
 }
 

@@ -34,7 +34,7 @@ pub(super) async fn run(
             .await
             .map_err(|error| Failure::diagnostic(Exit::Usage, error))?;
         for trouble in &ended.troubles {
-            eprintln!("warning: {trouble}");
+            output::note(format_args!("warning: {trouble}"));
         }
         if matches!(ended.exit, Exit::Interrupted | Exit::Terminated) {
             // Half a run agrees with nothing and contradicts nothing.
@@ -42,7 +42,7 @@ pub(super) async fn run(
             break;
         }
         let journal = evidence::read(&ended.directory.join(Journal::FILE)).map_err(recorded::unreadable)?;
-        eprintln!("{}", agreement.add(&recorded::model(&journal)?));
+        output::note(format_args!("{}", agreement.add(&recorded::model(&journal)?)));
         worst = heavier(worst, ended.exit);
         if times.until_disagreement && !agreement.holds() {
             break;

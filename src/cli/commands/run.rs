@@ -1,6 +1,6 @@
 //! `plimsoll run`.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::lab;
@@ -16,7 +16,7 @@ use crate::engine::{Plan, Signal};
 use crate::evidence::{self, Bundle, Journal};
 use crate::exit::Exit;
 use crate::profile::LoadedPlatform;
-use crate::report::{Format, GivenGrade, LiveOptions, LiveReporter, RequirementInfo};
+use crate::report::{Format, GivenGrade, LiveOptions, LiveReporter, RequirementInfo, cleanup};
 use crate::session::{self, ClusterStage, Ended, RunOrder, Signals};
 use crate::tenant::AgentImage;
 
@@ -82,7 +82,7 @@ pub(super) fn run(args: &RunArgs, layers: &Layers, terminal: Terminal, quiet: bo
             Keep::Failed => session::Keep::Failed,
             Keep::Always => session::Keep::Always,
         },
-        runs: runs.clone(),
+        runs,
         reports,
         requirements: recorded::requirement_infos(all.requirements()),
         platform: Arc::clone(&platform),
@@ -105,13 +105,15 @@ pub(super) fn run(args: &RunArgs, layers: &Layers, terminal: Terminal, quiet: bo
                 }
             }
         }
-        let cluster =
-            crate::cluster::connect(&target, &platform.platform, &options).await.map_err(access::refused)?;
+        let cluster = access::connect_to(&target, &platform, &options).await?;
         prepared.peers = access::peers(&args.peers, layers, &platform.platform, terminal, quiet).await?;
         let image = agent_image::choose(&target, args.agent_image.as_deref())?;
-        soundness::ensure(&cluster, &platform.platform).await?;
+        soundness::ensure(&cluster, &platform.platform, &cleanup(&command_line(), None, None)).await?;
         for peer in prepared.peers.all() {
-            soundness::ensure(&peer.cluster, &platform.platform).await?;
+            let place = args.peers.peer.iter().find(|target| target.name == peer.name);
+            let place = place.map(|target| target.cluster.to_string());
+            let mend = cleanup(&command_line(), place.as_deref(), None);
+            soundness::ensure(&peer.cluster, &platform.platform, &mend).await?;
         }
         if let Some(times) = args.repeat {
             let times =
@@ -124,24 +126,20 @@ pub(super) fn run(args: &RunArgs, layers: &Layers, terminal: Terminal, quiet: bo
         let ended = session::run(order, &mut stage, &mut signals)
             .await
             .map_err(|error| Failure::diagnostic(Exit::Usage, error))?;
-        finish(&ended, &runs, &id, &later, terminal, quiet)
+        finish(&ended, &id, &later, terminal, quiet)
     })
 }
 
-/// What is left to do once a run has ended: the summary, the link to the last run, and where things lie.
+/// What is left to do once a run has ended: the summary, and where things lie.
 fn finish(
     ended: &Ended,
-    runs: &Path,
     id: &RunId,
     later: &[ReportTarget],
     terminal: Terminal,
     quiet: bool,
 ) -> Result<Exit, Failure> {
     for trouble in &ended.troubles {
-        eprintln!("warning: {trouble}");
-    }
-    if let Err(error) = place::point_latest(runs, id.as_str()) {
-        eprintln!("warning: cannot point {} to this run: {error}", runs.join(place::LATEST).display());
+        output::note(format_args!("warning: {trouble}"));
     }
     let journal = ended.directory.join(Journal::FILE);
     let model = recorded::model(&evidence::read(&journal).map_err(recorded::unreadable)?)?;
@@ -171,10 +169,10 @@ fn finish(
 pub(super) fn where_it_lies(ended: &Ended, id: &RunId) {
     let directory = ended.directory.canonicalize().unwrap_or_else(|_| ended.directory.clone());
     let file = |name: &str| directory.join(name).display().to_string();
-    eprintln!("report    {}", file(Format::Html.file_name()));
-    eprintln!("evidence  {}", file(Bundle::FILE));
+    output::note(format_args!("report    {}", file(Format::Html.file_name())));
+    output::note(format_args!("evidence  {}", file(Bundle::FILE)));
     if !ended.leftovers.is_empty() {
-        eprintln!("left over plimsoll cleanup --run {id}");
+        output::note(format_args!("left over {}", cleanup(&command_line(), None, Some(id.as_str()))));
     }
 }
 
@@ -198,8 +196,8 @@ fn split(targets: &[ReportTarget]) -> (Vec<ReportTarget>, Vec<(Format, PathBuf)>
     (later, own)
 }
 
-/// The command as typed, for the report. None of our arguments takes a secret.
-pub(super) fn command_line() -> Vec<String> {
+/// The command as typed, for the report and for hints. None of our arguments takes a secret.
+pub(in crate::cli) fn command_line() -> Vec<String> {
     let mut words = std::env::args_os().map(|word| word.to_string_lossy().into_owned());
     let mut command = vec!["plimsoll".to_owned()];
     words.next();

@@ -158,9 +158,8 @@ fn grade(args: &SabotageRunArgs, layers: &Layers, terminal: Terminal, quiet: boo
             lab::ensure(name, order.platform.platform.spec.environment, false).await?;
         }
         let platform = Arc::clone(&order.platform);
-        let platform = &platform.platform;
-        order.peers = access::peers(&args.peers, layers, platform, terminal, quiet).await?;
-        let cluster = access::connect(&args.access, layers, platform, terminal, true).await?;
+        order.peers = access::peers(&args.peers, layers, &platform.platform, terminal, quiet).await?;
+        let cluster = access::connect(&args.access, layers, &platform, terminal, true).await?;
         let stop = CancellationToken::new();
         let mut running = std::pin::pin!(sabotage::run(&cluster, &order, &stop, Arc::new(teller(quiet))));
         let mut signal = None;
@@ -169,7 +168,7 @@ fn grade(args: &SabotageRunArgs, layers: &Layers, terminal: Terminal, quiet: boo
                 grade = &mut running => return Ok((grade.map_err(refused)?, signal)),
                 came = signals.next() => {
                     // However often it is asked: what is broken is put back before this ends.
-                    eprintln!("ending: what is broken is put back, tenants are removed");
+                    output::note(format_args!("ending: what is broken is put back, tenants are removed"));
                     signal = Some(came);
                     stop.cancel();
                 }
@@ -226,22 +225,27 @@ fn teller(quiet: bool) -> impl Fn(Progress) + Send + Sync {
         match progress {
             Progress::Restored(objects, runs) => {
                 let all: Vec<_> = objects.into_iter().chain(runs).collect();
-                eprintln!("put back what an earlier run had left: {}", all.join(", "));
+                output::note(format_args!("put back what an earlier run had left: {}", all.join(", ")));
             }
             _ if quiet => {}
             Progress::Sound(run, runs, alarms) => {
-                eprintln!("[{at:>4}s] sound {run}/{runs}: {}", output::count(alarms, "false alarm"));
+                output::note(format_args!(
+                    "[{at:>4}s] sound {run}/{runs}: {}",
+                    output::count(alarms, "false alarm")
+                ));
             }
-            Progress::Breaking(name) => eprintln!("[{at:>4}s] breaking {name}"),
-            Progress::Broken(name) => eprintln!("[{at:>4}s] broken   {name}"),
-            Progress::Mending(name) => eprintln!("[{at:>4}s] mending  {name}"),
-            Progress::Mended(name) => eprintln!("[{at:>4}s] mended   {name}"),
-            Progress::NotTried(name, why) => eprintln!("[{at:>4}s] not tried: {name}: {why}"),
+            Progress::Breaking(name) => output::note(format_args!("[{at:>4}s] breaking {name}")),
+            Progress::Broken(name) => output::note(format_args!("[{at:>4}s] broken   {name}")),
+            Progress::Mending(name) => output::note(format_args!("[{at:>4}s] mending  {name}")),
+            Progress::Mended(name) => output::note(format_args!("[{at:>4}s] mended   {name}")),
+            Progress::NotTried(name, why) => {
+                output::note(format_args!("[{at:>4}s] not tried: {name}: {why}"));
+            }
             Progress::Judged(index, all, one) if one.is_killed() => {
-                eprintln!("[{at:>4}s] {index}/{all} noticed {}", one.name);
+                output::note(format_args!("[{at:>4}s] {index}/{all} noticed {}", one.name));
             }
             Progress::Judged(index, all, one) => {
-                eprint!("[{at:>4}s] {index}/{all} {}", render_survivor(&one));
+                output::say(format_args!("[{at:>4}s] {index}/{all} {}", render_survivor(&one)));
             }
         }
     }

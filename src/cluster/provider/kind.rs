@@ -74,11 +74,11 @@ impl Kind {
         doing: &str,
         arguments: impl IntoIterator<Item = S>,
     ) -> Result<String, ClusterError> {
-        let failed = |why: String, remedy: Option<&str>| ClusterError::Provider {
+        let failed = |why: String| ClusterError::Provider {
             provider: "kind",
             doing: doing.to_owned(),
             why,
-            remedy: remedy.map(str::to_owned),
+            remedy: None,
         };
         let output = Command::new(&self.program)
             .args(arguments)
@@ -87,11 +87,12 @@ impl Kind {
             .output()
             .await
             .map_err(|error| match error.kind() {
-                std::io::ErrorKind::NotFound => failed(
-                    format!("there is no program `{}`", self.program.display()),
-                    Some("install kind (https://kind.sigs.k8s.io), or use the lab: `--cluster lab`"),
-                ),
-                _ => failed(error.to_string(), None),
+                std::io::ErrorKind::NotFound => ClusterError::NoProgram {
+                    provider: "kind",
+                    program: self.program.display().to_string(),
+                    remedy: "install kind (https://kind.sigs.k8s.io), or use the lab: `--cluster lab`",
+                },
+                _ => failed(error.to_string()),
             })?;
         if output.status.success() {
             return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
@@ -104,7 +105,7 @@ impl Kind {
             .find(|line| line.starts_with("ERROR"))
             .or_else(|| stderr.lines().rfind(|line| !line.trim().is_empty()))
             .unwrap_or("it said nothing");
-        Err(failed(format!("{} ({})", why.trim_start_matches("ERROR: "), output.status), None))
+        Err(failed(format!("{} ({})", why.trim_start_matches("ERROR: "), output.status)))
     }
 }
 
