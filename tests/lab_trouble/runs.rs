@@ -47,7 +47,9 @@ async fn asked_twice_to_end_it_ends_at_once_and_names_what_it_leaves() {
     let all = format!("whatever else carries the label {}=", plimsoll::cluster::RUN_LABEL);
     assert!(named.iter().any(|named| named.starts_with(&all)), "{named:?}");
     assert!(!left.is_empty(), "it was slow enough to remove everything, so that this shows nothing");
-    assert!(said.contains("plimsoll cleanup --run"), "{said}");
+    // Where it was, and not on the lab that would be meant where nobody names one.
+    let mend = format!("plimsoll cleanup --cluster lab:{} --run ", lab());
+    assert!(said.contains(&mend), "{said}");
     cleaned_up(directory.path()).await;
 }
 
