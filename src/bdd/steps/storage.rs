@@ -47,7 +47,7 @@ async fn claim_each(world: &mut World, claimant: String) -> StepResult {
     let mut sandwiches = Vec::new();
     for by in By::ALL {
         for one in &all {
-            sandwiches.push(yard.claimed(&claimant, one, by, sandwiches.len()).await?);
+            sandwiches.push(yard.claimed(world, &claimant, one, by, sandwiches.len()).await?);
         }
     }
     world.slots.insert(Tried::of(sandwiches));

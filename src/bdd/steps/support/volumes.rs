@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use super::{
     api::{Tries, typed},
+    books::Books,
     denials::Sandwich,
     tenants::{self, Role},
 };
@@ -215,6 +216,7 @@ impl Yard {
     /// Claims a foreign volume, between two claims to volumes that are set aside for the claimant.
     pub async fn claimed(
         &self,
+        world: &World,
         claimant: &Tenant,
         foreign: &Foreign,
         by: By,
@@ -222,9 +224,9 @@ impl Yard {
     ) -> Result<Sandwich, StepError> {
         let namespace = claimant.namespace();
         let name = format!("plimsoll-claim-{serial}-{}", self.tag);
-        let before = self.own(claimant, by, serial, "before").await?;
-        let attempt = self.create_claim(claimant, &name, &foreign.name, by).await?;
-        let after = self.own(claimant, by, serial, "after").await?;
+        let before = self.own(world, claimant, by, serial, "before").await?;
+        let attempt = self.create_claim(world, claimant, &name, &foreign.name, by).await?;
+        let after = self.own(world, claimant, by, serial, "after").await?;
         let mut attempt = attempt.variant(format!("one that is {}", foreign.state));
         if attempt.verdict == Verdict::Open {
             attempt.verdict = self.fate(namespace, &name, &foreign.name).await?;
@@ -235,6 +237,7 @@ impl Yard {
 
     async fn create_claim(
         &self,
+        world: &World,
         claimant: &Tenant,
         name: &str,
         volume: &str,
@@ -244,14 +247,31 @@ impl Yard {
         let object: PersistentVolumeClaim = typed(claim(name, volume, by))?;
         let api = administrator.api::<PersistentVolumeClaim>(claimant.namespace());
         let target = format!("claim a volume in {} by {}", claimant.namespace(), by.words());
-        Ok(administrator.tries(&target, api.create(&PostParams::default(), &object)).await)
+        let parameters = PostParams::default();
+        let create = || administrator.tries(&target, api.create(&parameters, &object));
+        let attempt = create().await;
+        let profile = world.service::<LoadedPlatform>()?;
+        if !matches!(attempt.verdict, Verdict::QuotaExceeded { .. }) || profile.platform.spec.quota.is_none()
+        {
+            return Ok(attempt);
+        }
+        // Claims that are gone may be counted still, which says nothing of volumes: once the books are right, again.
+        Books::new(world, &self.cluster, &profile, claimant, &administrator)?.right().await?;
+        Ok(create().await)
     }
 
     /// The control: the same claim, to a volume that was meant for it. It is OPEN once it has that volume.
-    async fn own(&self, claimant: &Tenant, by: By, serial: usize, when: &str) -> Result<Attempt, StepError> {
+    async fn own(
+        &self,
+        world: &World,
+        claimant: &Tenant,
+        by: By,
+        serial: usize,
+        when: &str,
+    ) -> Result<Attempt, StepError> {
         let name = format!("plim-own-{serial}-{when}-{}", self.tag);
         self.set_aside(claimant, &name, &name).await?;
-        let mut attempt = self.create_claim(claimant, &name, &name, by).await?;
+        let mut attempt = self.create_claim(world, claimant, &name, &name, by).await?;
         if attempt.verdict == Verdict::Open {
             if let Err(error) = self.until_bound(claimant.namespace(), &name).await {
                 attempt.verdict = Verdict::probe_error(error);
