@@ -29,7 +29,7 @@ impl Catalog {
         let suite = selection.suite.as_deref().map(|name| self.suite(name)).transpose()?;
         let suite = suite.map(|entry| SuiteFilter::new(self, entry)).transpose()?;
 
-        let deadlines = ScenarioDeadlines::new(request.deadline);
+        let usual_ms = u64::try_from(request.deadline.as_millis()).unwrap_or(u64::MAX);
         let scenarios = self
             .scenarios()
             .filter(|scenario| suite.as_ref().is_none_or(|suite| suite.holds(scenario)))
@@ -37,7 +37,7 @@ impl Catalog {
             .filter(|scenario| !skip.iter().any(|skip| skip.matches(scenario)))
             .map(|scenario| {
                 let mut planned: PlannedScenario = scenario.planned.clone();
-                planned.deadline_ms = deadlines.of(planned.deadline_ms);
+                planned.deadline_ms = deadline_ms(planned.deadline_ms, usual_ms);
                 planned
             })
             .collect();
@@ -78,28 +78,17 @@ impl Catalog {
     }
 }
 
-/// How long scenarios may take.
-struct ScenarioDeadlines {
-    /// Of one that has none of its own, in milliseconds.
-    usual_ms: u64,
-}
-
-impl ScenarioDeadlines {
-    fn new(usual: Duration) -> Self {
-        Self { usual_ms: u64::try_from(usual.as_millis()).unwrap_or(u64::MAX) }
+/// How long a scenario may take, in milliseconds, by what its tag says (0 where it has none) and by what is usual.
+///
+/// Tags are written for a cluster of usual speed, so that a profile that gives every scenario more time than usual gives
+/// those more as well, in proportion. Never less: what has a tag needs that time on the fastest cluster.
+fn deadline_ms(tagged_ms: u64, usual_ms: u64) -> u64 {
+    if tagged_ms == 0 {
+        return usual_ms;
     }
-
-    /// With what its tag says; 0 where there is none. Tags are written for a cluster of usual speed, so that a
-    /// profile that gives every scenario more time than usual gives those more as well, in proportion. Never less: what
-    /// has a tag needs that time on the fastest cluster.
-    fn of(&self, tagged_ms: u64) -> u64 {
-        if tagged_ms == 0 {
-            return self.usual_ms;
-        }
-        let standard = Deadlines::default().scenario.as_millis();
-        let stretched = u128::from(tagged_ms) * u128::from(self.usual_ms) / u128::from(standard.max(1));
-        u64::try_from(stretched).unwrap_or(u64::MAX).max(tagged_ms)
-    }
+    let standard = Deadlines::default().scenario.as_millis();
+    let stretched = u128::from(tagged_ms) * u128::from(usual_ms) / u128::from(standard.max(1));
+    u64::try_from(stretched).unwrap_or(u64::MAX).max(tagged_ms)
 }
 
 /// A suite, checked.
@@ -140,9 +129,7 @@ mod tests {
 
     #[test]
     fn a_patient_profile_stretches_the_deadlines_of_tags_too_and_a_strict_one_cuts_none() {
-        let of = |usual: u64, tagged: u64| {
-            ScenarioDeadlines::new(Duration::from_secs(usual)).of(tagged * 1000) / 1000
-        };
+        let of = |usual: u64, tagged: u64| deadline_ms(tagged * 1000, usual * 1000) / 1000;
         assert_eq!(of(120, 0), 120);
         assert_eq!(of(120, 300), 300);
         assert_eq!(of(960, 0), 960);

@@ -7,14 +7,13 @@ use clap::FromArgMatches;
 use clap::error::ErrorKind;
 
 use super::args::{Cli, ColorChoice, command};
-use super::commands::{self, command_line};
+use super::commands::{self, cleanup};
 use super::failure::Failure;
 use super::logging;
 use super::output;
 use super::settings::Layers;
 use super::terminal::Terminal;
 use crate::exit::Exit;
-use crate::report::cleanup;
 
 /// Runs the program with the arguments of the process.
 pub fn main() -> ExitCode {
@@ -70,7 +69,7 @@ fn say_what_to_report(info: &PanicHookInfo<'_>) {
          typed, and the journal (reports/runs/latest/journal.ndjson) if there is one.\n\
          Objects left on a cluster are removed by: {}",
         env!("CARGO_PKG_VERSION"),
-        cleanup(&command_line(), None, None)
+        cleanup(None, None)
     ));
     if std::env::var_os("RUST_BACKTRACE").is_some_and(|value| value != "0") {
         output::note(format_args!("{}", std::backtrace::Backtrace::force_capture()));

@@ -1,18 +1,21 @@
 //! Whether a cluster is broken on purpose: asked before anything is said about it.
 
-use super::commands::command_line;
+use super::commands::cleanup;
 use super::failure::Failure;
 use super::{access, output};
 use crate::cluster::{Cluster, SweepSelection, find_leftovers, remove_leftovers_of_dead};
 use crate::exit::Exit;
 use crate::profile::Platform;
-use crate::report;
 use crate::sabotage::{self, Broken, Found, SabotageError};
 
 /// Makes sure that a run judges the platform as it is meant to be. What a dead run of sabotages left broken is put back
-/// where the profile says that the cluster is expendable; else nothing is run, and `cleanup` is the command that puts it
-/// back there.
-pub(super) async fn ensure(cluster: &Cluster, platform: &Platform, cleanup: &str) -> Result<(), Failure> {
+/// where the profile says that the cluster is expendable; else nothing is run. `peer` is where another
+/// cluster of the fleet is, if it is that one.
+pub(super) async fn ensure(
+    cluster: &Cluster,
+    platform: &Platform,
+    peer: Option<&str>,
+) -> Result<(), Failure> {
     let broken = match sabotage::look(cluster).await {
         Ok(Found::Sound) => return Ok(()),
         Ok(Found::Broken(broken)) => broken,
@@ -35,7 +38,7 @@ pub(super) async fn ensure(cluster: &Cluster, platform: &Platform, cleanup: &str
     }
     if !platform.spec.expendable {
         return Err(Failure::trouble("the platform is not as it is meant to be")
-            .hint(format!("`{cleanup}` puts it back"))
+            .hint(format!("`{}` puts it back", cleanup(peer, None)))
             .into());
     }
     let runs = put_back(cluster).await?;
@@ -90,7 +93,7 @@ pub(super) fn refused(error: SabotageError) -> Failure {
             (Exit::Inconclusive, hint("one at a time: wait until it is done, or use another cluster"))
         }
         SabotageError::NotRestored { .. } => {
-            let again = report::cleanup(&command_line(), None, None);
+            let again = cleanup(None, None);
             (Exit::Leftovers, Some(format!("mend what hinders it, then `{again}` tries again")))
         }
         SabotageError::Cluster(error) => (Exit::Inconclusive, error.hint()),

@@ -1,6 +1,6 @@
 //! From records to the report: a pure fold.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use jiff::{Timestamp, Unit};
 
@@ -403,25 +403,23 @@ impl Fold {
     }
 }
 
-/// Every exit code with which a run can have ended, best first. The journal does not have whether a waiver was
+/// Every exit code with which a run can have ended. The journal does not have whether a waiver was
 /// expired or not needed, nor whether the run's own books failed: so each is taken both ways.
-fn exits(tally: Tally, signal: Option<&str>, leftovers: usize) -> Vec<u8> {
+fn exits(tally: Tally, signal: Option<&str>, leftovers: usize) -> BTreeSet<u8> {
     let signals: &[Option<Signal>] = match signal {
         None => &[None],
         Some(name) if name == Signal::Interrupt.name() => &[Some(Signal::Interrupt)],
         Some(name) if name == Signal::Terminate.name() => &[Some(Signal::Terminate)],
         Some(_) => &[Some(Signal::Interrupt), Some(Signal::Terminate)],
     };
-    let mut codes = Vec::new();
+    let mut codes = BTreeSet::new();
     for signal in signals {
         for (waiver_problems, broken) in [(0, false), (1, false), (0, true), (1, true)] {
             let planned = tally.total();
             let end = RunEnd { tally, planned, signal: *signal, waiver_problems, leftovers, broken };
-            codes.push(crate::engine::exit(&end).code());
+            codes.insert(crate::engine::exit(&end).code());
         }
     }
-    codes.sort_unstable();
-    codes.dedup();
     codes
 }
 

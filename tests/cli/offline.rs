@@ -16,16 +16,21 @@ const PROFILE: &[u8] = b"profile";
 fn record(sandbox: &Sandbox) -> PathBuf {
     let runs = sandbox.path().join("reports/runs");
     let dir = runs.join("x7k2");
-    let mut journal = Journal::create(&dir).expect("make the journal");
-    for event in events() {
-        journal.append(&event).expect("write the event");
+    write_run(&dir, &events(), &dir.join(Bundle::FILE));
+    std::os::unix::fs::symlink("x7k2", runs.join("latest")).expect("make the link");
+    dir
+}
+
+/// Writes a journal of these events into a new directory, and a bundle of it.
+fn write_run(dir: &Path, events: &[Event], bundle: &Path) {
+    let mut journal = Journal::create(dir).expect("make the journal");
+    for event in events {
+        journal.append(event).expect("write the event");
     }
     let finished = journal.finish().expect("end the journal");
     let parts =
         BundleParts { journal: &finished.path, profile: PROFILE, versions: &json!({}), artefacts: &[] };
-    Bundle::write(&dir.join(Bundle::FILE), &parts).expect("write the bundle");
-    std::os::unix::fs::symlink("x7k2", runs.join("latest")).expect("make the link");
-    dir
+    Bundle::write(bundle, &parts).expect("write the bundle");
 }
 
 /// The events of the fixture that the renderers are tested with, in order.
@@ -209,14 +214,9 @@ fn a_changed_bundle_is_reported_for_what_it_is_and_not_handed_on() {
     }
     // Nor is a sound one of another run.
     let other = Sandbox::new();
-    let mut journal = Journal::create(&other.path().join("x")).expect("make the journal");
-    for event in events().into_iter().filter(|event| !matches!(event, Event::Warning { .. })) {
-        journal.append(&event).expect("write the event");
-    }
-    let finished = journal.finish().expect("end the journal");
-    let parts =
-        BundleParts { journal: &finished.path, profile: PROFILE, versions: &json!({}), artefacts: &[] };
-    Bundle::write(&bundle, &parts).expect("write the bundle");
+    let mut less = events();
+    less.retain(|event| !matches!(event, Event::Warning { .. }));
+    write_run(&other.path().join("x"), &less, &bundle);
     let (code, _, stderr) = hand_on(&run_dir);
     assert_eq!(code, 2, "{stderr}");
     assert!(stderr.contains("it is not of the journal.ndjson beside it"), "{stderr}");

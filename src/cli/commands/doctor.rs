@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::run::command_line;
+use super::cleanup;
 use crate::cli::args::DoctorArgs;
 use crate::cli::failure::Failure;
 use crate::cli::main::block_on;
@@ -12,7 +12,6 @@ use crate::cli::terminal::Terminal;
 use crate::cli::{access, catalog, soundness};
 use crate::cluster::{Finding, FindingLevel, Ownership, RunId, doctor};
 use crate::exit::Exit;
-use crate::report::cleanup;
 
 /// Looks at a cluster and says what it lacks.
 pub(super) fn run(args: &DoctorArgs, layers: &Layers, terminal: Terminal) -> Result<Exit, Failure> {
@@ -60,7 +59,7 @@ pub(super) fn run(args: &DoctorArgs, layers: &Layers, terminal: Terminal) -> Res
         if let Some(broken) = &broken {
             let hint = match broken.by {
                 Some(_) => "wait until it is done".to_owned(),
-                None => format!("`{}` puts it back", cleanup(&command_line(), None, None)),
+                None => format!("`{}` puts it back", cleanup(None, None)),
             };
             data.push(json!({
                 "level": word(FindingLevel::Lacking), "topic": "platform", "message": broken.to_string(),

@@ -24,7 +24,7 @@ use crate::fuzz::{
     Shrunk, Source, Trouble, clean_up,
 };
 use crate::profile::{LoadedPlatform, Platform};
-use crate::report::{cleanup, replay, write_atomically};
+use crate::report::{replay, write_atomically};
 use crate::session::{self, Closing, Leftover, Recording, RunOrder, Signals};
 use crate::tenant::AgentImage;
 
@@ -80,7 +80,7 @@ fn network(
         }
         let cluster = access::connect(&args.access, layers, &asked.order.platform, terminal, true).await?;
         let image = agent_image::choose(&target, args.agent_image.as_deref())?;
-        soundness::ensure(&cluster, platform, &cleanup(&asked.order.command, None, None)).await?;
+        soundness::ensure(&cluster, platform, None).await?;
         record(&asked, &cluster, &image, &mut signals, quiet).await
     })
 }

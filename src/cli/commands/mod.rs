@@ -23,4 +23,4 @@ mod version;
 
 pub(super) use dispatch::dispatch;
 pub(super) use lab::ensure as ensure_lab;
-pub(super) use run::command_line;
+pub(super) use run::cleanup;

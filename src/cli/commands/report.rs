@@ -22,12 +22,10 @@ pub(super) fn run(args: &ReportArgs, layers: &Layers, terminal: Terminal) -> Res
     }
     let to_terminal = [ReportTarget { form: ReportForm::Rendered(Format::Terminal), path: None }];
     let targets = if args.report.is_empty() { &to_terminal[..] } else { &args.report };
-    let bundle = match subject {
-        Subject::Bundle => path.clone(),
-        Subject::Journal | Subject::Both => path.with_file_name(Bundle::FILE),
-    };
+    let beside = path.with_file_name(Bundle::FILE);
+    let bundle = if subject == Subject::Bundle { &path } else { &beside };
     for target in targets {
-        write_from(target, &model, &bundle, terminal)?;
+        write(target, &model, bundle, terminal)?;
     }
     match journal.integrity() {
         // A journal without its end is shown for what it is; one that was changed is no evidence.
@@ -42,18 +40,8 @@ pub(super) fn run(args: &ReportArgs, layers: &Layers, terminal: Terminal) -> Res
     }
 }
 
-/// Writes one report of a run whose journal is at `journal`; its bundle lies beside it.
-pub(in crate::cli) fn write(
-    target: &ReportTarget,
-    model: &Model,
-    journal: &Path,
-    terminal: Terminal,
-) -> Result<(), Failure> {
-    write_from(target, model, &journal.with_file_name(Bundle::FILE), terminal)
-}
-
 /// Writes one report of a run whose bundle, if there is one, lies at `bundle`.
-fn write_from(
+pub(in crate::cli) fn write(
     target: &ReportTarget,
     model: &Model,
     bundle: &Path,

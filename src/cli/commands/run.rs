@@ -16,7 +16,7 @@ use crate::engine::{Plan, Signal};
 use crate::evidence::{self, Bundle, Journal};
 use crate::exit::Exit;
 use crate::profile::LoadedPlatform;
-use crate::report::{Format, GivenGrade, LiveOptions, LiveReporter, RequirementInfo, cleanup};
+use crate::report::{self, Format, GivenGrade, LiveOptions, LiveReporter, RequirementInfo};
 use crate::session::{self, ClusterStage, Ended, RunOrder, Signals};
 use crate::tenant::AgentImage;
 
@@ -108,12 +108,11 @@ pub(super) fn run(args: &RunArgs, layers: &Layers, terminal: Terminal, quiet: bo
         let cluster = access::connect_to(&target, &platform, &options).await?;
         prepared.peers = access::peers(&args.peers, layers, &platform.platform, terminal, quiet).await?;
         let image = agent_image::choose(&target, args.agent_image.as_deref())?;
-        soundness::ensure(&cluster, &platform.platform, &cleanup(&command_line(), None, None)).await?;
+        soundness::ensure(&cluster, &platform.platform, None).await?;
         for peer in prepared.peers.all() {
             let place = args.peers.peer.iter().find(|target| target.name == peer.name);
             let place = place.map(|target| target.cluster.to_string());
-            let mend = cleanup(&command_line(), place.as_deref(), None);
-            soundness::ensure(&peer.cluster, &platform.platform, &mend).await?;
+            soundness::ensure(&peer.cluster, &platform.platform, place.as_deref()).await?;
         }
         if let Some(times) = args.repeat {
             let times =
@@ -143,9 +142,10 @@ fn finish(
     }
     let journal = ended.directory.join(Journal::FILE);
     let model = recorded::model(&evidence::read(&journal).map_err(recorded::unreadable)?)?;
+    let bundle = ended.directory.join(Bundle::FILE);
     let mut exit = ended.exit;
     for target in later {
-        if let Err(failure) = super::report::write(target, &model, &journal, terminal) {
+        if let Err(failure) = super::report::write(target, &model, &bundle, terminal) {
             // The verdict stands in the journal; a report that cannot be written must not hide it.
             let found = failure.report();
             exit = if exit == Exit::Conformant { found } else { exit };
@@ -153,7 +153,7 @@ fn finish(
     }
     let to_stdout = later.iter().any(|target| target.path.is_none());
     if !to_stdout {
-        let printed = output::print(&crate::report::render_terminal(&model, terminal.stdout_color));
+        let printed = output::print(&report::render_terminal(&model, terminal.stdout_color));
         if let Err(failure) = printed {
             let found = failure.report();
             exit = if exit == Exit::Conformant { found } else { exit };
@@ -172,7 +172,7 @@ pub(super) fn where_it_lies(ended: &Ended, id: &RunId) {
     output::note(format_args!("report    {}", file(Format::Html.file_name())));
     output::note(format_args!("evidence  {}", file(Bundle::FILE)));
     if !ended.leftovers.is_empty() {
-        output::note(format_args!("left over {}", cleanup(&command_line(), None, Some(id.as_str()))));
+        output::note(format_args!("left over {}", cleanup(None, Some(id.as_str()))));
     }
 }
 
@@ -196,8 +196,13 @@ fn split(targets: &[ReportTarget]) -> (Vec<ReportTarget>, Vec<(Format, PathBuf)>
     (later, own)
 }
 
-/// The command as typed, for the report and for hints. None of our arguments takes a secret.
-pub(in crate::cli) fn command_line() -> Vec<String> {
+/// The command that removes or puts back what this one, as typed, has left; [`report::cleanup`] says what it takes.
+pub(in crate::cli) fn cleanup(peer: Option<&str>, run: Option<&str>) -> String {
+    report::cleanup(&command_line(), peer, run)
+}
+
+/// The command as typed, for the report. None of our arguments takes a secret.
+pub(super) fn command_line() -> Vec<String> {
     let mut words = std::env::args_os().map(|word| word.to_string_lossy().into_owned());
     let mut command = vec!["plimsoll".to_owned()];
     words.next();
