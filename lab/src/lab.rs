@@ -13,7 +13,7 @@ use crate::lock::Lock;
 use crate::netpol::Defect;
 use crate::paths::{Home, LabName, LabPaths, create_dir};
 use crate::patience::Patience;
-use crate::state::{Environment, LabSpec, LabState};
+use crate::state::{Cni, Environment, LabSpec, LabState};
 use crate::{apply, credentials, down, up};
 
 pub use crate::up::UpOptions;
@@ -218,6 +218,22 @@ impl Lab {
     /// What is broken on purpose in the policy dataplane.
     pub async fn planted(&self) -> Result<Option<Defect>> {
         Ok(self.status().await?.status.and_then(|status| status.planted))
+    }
+
+    /// Its parts that are not the real thing, by name: a result on a lab is worth what they are.
+    pub fn stand_ins(&self) -> Vec<&'static str> {
+        // A lab whose specification cannot be read is taken for one that has them all.
+        let external =
+            LabSpec::read(&self.paths).ok().flatten().is_some_and(|spec| spec.cni == Cni::External);
+        let dataplane = (!external).then_some("NetworkPolicy dataplane (the lab's own, in nftables)");
+        dataplane
+            .into_iter()
+            .chain([
+                "cloud metadata address (the lab's control plane has it, and refuses connections)",
+                "dynamic provisioner of local volumes (the lab's own)",
+                "OpenID Connect issuer (the lab's own, in place of Azure AD)",
+            ])
+            .collect()
     }
 
     /// The processes that have a log.

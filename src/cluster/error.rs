@@ -157,7 +157,8 @@ impl ClusterError {
                 allowed.join(", ")
             )),
             Self::Unreachable { .. } | Self::Slow { .. } => Some(
-                "`plimsoll doctor` shows what answers; the run can be repeated when the server is back"
+                "see whether the server is up and this machine reaches it (`kubectl version` by the same kubeconfig \
+                 and context); what was asked can be repeated when it is back"
                     .into(),
             ),
             Self::Credentials { .. } => Some("log in again (or renew the token), then repeat the run".into()),

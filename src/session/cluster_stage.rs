@@ -147,7 +147,11 @@ pub async fn see(
 ) -> Result<serde_json::Value, ClusterError> {
     let (server, nodes, skew) = futures::join!(cluster.server_info(), cluster.nodes(), cluster.clock_skew());
     let (server, nodes) = (server?, nodes?);
-    let mut stand_ins = platform.spec.stand_ins.clone();
+    // The profile is the user's; what the provider knows stands there whatever a profile leaves out.
+    let mut stand_ins = cluster.provider().stand_ins();
+    let listed =
+        platform.spec.stand_ins.iter().filter(|it| !stand_ins.contains(it)).cloned().collect::<Vec<_>>();
+    stand_ins.extend(listed);
     for planted in cluster.provider().planted().await {
         events.warn(planted.clone());
         stand_ins.push(planted);

@@ -147,6 +147,24 @@ fn a_changed_journal_is_broken() {
 }
 
 #[test]
+fn a_journal_that_does_not_add_up_is_reported_without_success() {
+    let sandbox = Sandbox::new();
+    let mut told = events();
+    for event in &mut told {
+        if let Event::RunFinished { exit, .. } = event {
+            *exit = 77;
+        }
+    }
+    let dir = sandbox.path().join("reports/runs/x7k2");
+    write_run(&dir, &told, &dir.join(Bundle::FILE));
+    assert_eq!(verified(&sandbox, &dir, &[]).0, 0);
+    let (code, stdout, stderr) = run(&mut sandbox.plimsoll(&["report", &dir.display().to_string()]));
+    assert_eq!(code, 1, "{stderr}");
+    assert!(stdout.contains("no verdict: the journal does not add up"), "{stdout}");
+    assert!(stderr.contains("the journal does not add up"), "{stderr}");
+}
+
+#[test]
 fn a_journal_without_its_end_is_unfinished() {
     let sandbox = Sandbox::new();
     let journal = record(&sandbox).join(Journal::FILE);

@@ -27,14 +27,15 @@ pub(super) fn run(args: &ReportArgs, layers: &Layers, terminal: Terminal) -> Res
     for target in targets {
         write(target, &model, bundle, terminal)?;
     }
-    match journal.integrity() {
-        // A journal without its end is shown for what it is; one that was changed is no evidence.
-        Integrity::Intact | Integrity::Unfinished => Ok(Exit::Conformant),
-        Integrity::Broken => {
-            output::note(format_args!(
-                "warning: the journal was changed after it was written: plimsoll verify {}",
-                path.display()
-            ));
+    // A journal without its end is shown for what it is; one that was changed or does not add up is no evidence.
+    match model.unsound() {
+        None => Ok(Exit::Conformant),
+        Some(why) => {
+            let look = match journal.integrity() {
+                Integrity::Broken => format!("plimsoll verify {}", path.display()),
+                Integrity::Intact | Integrity::Unfinished => "what does not is in the report".to_owned(),
+            };
+            output::note(format_args!("warning: {why}: {look}"));
             Ok(Exit::Failed)
         }
     }

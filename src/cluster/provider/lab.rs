@@ -56,6 +56,10 @@ impl Provider for Lab {
         true
     }
 
+    fn stand_ins(&self) -> Vec<String> {
+        self.0.stand_ins().into_iter().map(ToOwned::to_owned).collect()
+    }
+
     fn planted(&self) -> BoxFuture<'_, Vec<String>> {
         async move {
             match self.0.planted().await {

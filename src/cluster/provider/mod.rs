@@ -39,6 +39,12 @@ pub trait Provider: fmt::Debug + Send + Sync {
         None
     }
 
+    /// Parts of the cluster that are not the real thing, where the provider knows of such. Every report names them,
+    /// whatever the profile says.
+    fn stand_ins(&self) -> Vec<String> {
+        Vec::new()
+    }
+
     /// What is broken on purpose in the cluster's own equipment, where the provider knows of such things. Every report
     /// names it.
     fn planted(&self) -> BoxFuture<'_, Vec<String>> {
