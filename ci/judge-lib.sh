@@ -31,8 +31,8 @@ judge_down() {
 # Builds a program from the pins of one component: go_program COMPONENT PACKAGE NAME
 go_program() {
   (cd "lab/components/$1" && watched "building $3" '' 0 240 \
-    env CGO_ENABLED=0 GOWORK=off GOFLAGS=-mod=readonly \
-    go build -trimpath -buildvcs=false -ldflags='-s -w' -o "$judges/$3" "$2")
+    env CGO_ENABLED=0 GOWORK=off GOFLAGS="-mod=readonly $go_flags" \
+    go build -ldflags='-s -w' -o "$judges/$3" "$2")
 }
 
 # Copies programs into a root directory, each with the libraries that it is linked to.

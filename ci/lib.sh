@@ -174,6 +174,9 @@ install_packages() {
   ((status == 0)) || fail "apt-get could not install: $*"
 }
 
+# How everything in Go is compiled: as the lab does, so that all of it is compiled once.
+export go_flags='-trimpath -buildvcs=false -gcflags=all=-dwarf=false'
+
 # Compiles the lab's Go components into Go's build cache with whatever cores are idle, so that `lab up` has
 # little left to build. Only a head start: its failure shows up, with its reason, when the lab builds.
 warm_go_in_background() {
@@ -182,14 +185,14 @@ warm_go_in_background() {
   mkdir -p "$logs"
   # shellcheck disable=SC2016 # expands in the child
   setsid nice -n 19 bash -c '
-    export CGO_ENABLED=0 GOWORK=off
+    export CGO_ENABLED=0 GOWORK=off GOFLAGS=$go_flags
     for module in kubernetes etcd coredns cni-plugins; do
       (
         cd "lab/components/$module"
         # What a module of pins builds is its tools, or a program of our own.
         what=tool
         [[ -e main.go ]] && what=.
-        go list -export -deps -trimpath -buildvcs=false "$what" >/dev/null
+        go list -export -deps "$what" >/dev/null
       )
     done' >"$logs/warming-go.log" 2>&1 </dev/null &
   background+=($!)
