@@ -272,6 +272,25 @@ impl Cluster {
         Ok(ServerInfo { version: info.git_version, platform: info.platform })
     }
 
+    /// Whether the API server says of itself that it is still starting. Until it has read the roles and who holds them
+    /// it forbids everything to everybody, which is no decision yet. A server that does not say is not starting.
+    pub async fn is_starting(&self) -> bool {
+        let Ok(request) = http::Request::get("/readyz").body(Vec::new()) else { return false };
+        let answer = self.inner.client.request_text(request).await;
+        matches!(answer, Err(kube::Error::Api(status)) if status.code == 500)
+    }
+
+    /// Waits until the API server does not say any more that it is starting, or the time has passed.
+    pub async fn started(&self, within: Duration) {
+        // It has nothing to be watched by.
+        let started = async {
+            while self.is_starting().await {
+                tokio::time::sleep(Duration::from_millis(250)).await;
+            }
+        };
+        let _ = tokio::time::timeout(within, started).await;
+    }
+
     /// What the API server serves; asked once.
     pub async fn discovery(&self) -> Result<Arc<Discovery>, ClusterError> {
         self.inner.discovery.get_or_try_init(|| self.discover()).await.map(Arc::clone)

@@ -76,6 +76,10 @@ pub(crate) async fn list(
                 | ClusterError::Slow { .. }
                 | ClusterError::Credentials { .. }),
             ) => return Err(error),
+            // What lies in namespaces cannot be told by who does not see them.
+            Err(error) if kind.resource.group.is_empty() && kind.resource.plural == "namespaces" => {
+                return Err(error);
+            }
             // Served in discovery, but gone or not offered: nothing can be left of it.
             Err(ClusterError::Api { code: 404 | 405, .. }) => {}
             Err(error) => listing.unseen.push(error.to_string()),

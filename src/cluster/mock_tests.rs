@@ -1,5 +1,6 @@
 //! The ends of trouble, each by a mock of the API server: no test here needs a cluster.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -112,6 +113,84 @@ async fn an_api_server_that_breaks_off_a_watch_is_lost() {
         .expect_err("the watch breaks");
     assert!(matches!(error, ClusterError::Unreachable { .. }), "{error}");
     insta::assert_snapshot!(shown(error));
+}
+
+fn forbidden() -> Answer {
+    let message = "namespaces is forbidden: User \"somebody\" cannot list resource \"namespaces\"";
+    Answer::Json(
+        403,
+        json!({"apiVersion": "v1", "kind": "Status", "status": "Failure", "reason": "Forbidden", "code": 403,
+               "message": message}),
+    )
+}
+
+/// Namespaces are forbidden so many times; a server that says of itself that it starts says so as long.
+fn forbids(times: usize, says_so: bool) -> Cluster {
+    let asked = AtomicUsize::new(0);
+    cluster(move |_, path| {
+        if path.starts_with("/readyz") {
+            let starting = says_so && asked.load(Ordering::Relaxed) <= times;
+            return Answer::Json(
+                if starting { 500 } else { 200 },
+                json!("[-]poststarthook/rbac/bootstrap-roles"),
+            );
+        }
+        if asked.fetch_add(1, Ordering::Relaxed) < times {
+            forbidden()
+        } else {
+            list("NamespaceList", vec![])
+        }
+    })
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_is_starting_forbids_nothing_yet() {
+    let gone = ["plim-x".to_owned()];
+    let wait = |cluster: Cluster| {
+        let gone = gone.clone();
+        async move { wait_namespaces_gone(&cluster, &gone, None, LONG).await }
+    };
+    assert!(wait(forbids(2, true)).await.is_ok());
+    assert!(matches!(wait(forbids(2, false)).await, Err(ClusterError::Forbidden { .. })));
+}
+
+#[tokio::test]
+async fn who_does_not_see_namespaces_is_not_told_that_nothing_is_left() {
+    let kind = listing::Listable {
+        resource: kube::api::ApiResource::erase::<Namespace>(&()),
+        namespaced: false,
+        deletable: true,
+    };
+    let found = listing::list(&forbids(1, false), vec![kind], None, None, true).await;
+    assert!(matches!(found, Err(ClusterError::Forbidden { .. })), "{found:?}");
+}
+
+#[test]
+fn what_could_not_be_looked_at_is_one_line_however_much_it_is() {
+    let unseen =
+        |number| Sweep { unseen: vec!["could not list leases: no".to_owned(); number], ..Sweep::default() };
+    assert_eq!(unseen(0).blind_spots(), None);
+    let start = "there may be more than was found: could not list leases: no";
+    assert_eq!(unseen(1).blind_spots().as_deref(), Some(start));
+    assert_eq!(unseen(2).blind_spots(), Some(format!("{start} (and one kind more)")));
+    assert_eq!(unseen(52).blind_spots(), Some(format!("{start} (and 51 kinds more)")));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_is_waited_for_while_it_starts_and_no_longer() {
+    let mut starting = 0;
+    let answers = Mutex::new(std::iter::from_fn(move || {
+        starting += 1;
+        Some(if starting < 4 { 500 } else { 200 })
+    }));
+    let comes = cluster(move |_, _| {
+        Answer::Json(answers.lock().expect("its lock").next().unwrap_or(200), json!("ok"))
+    });
+    comes.started(LONG).await;
+    assert!(!comes.is_starting().await);
+    let never = cluster(|_, _| Answer::Json(500, json!("[-]etcd")));
+    never.started(SHORT).await;
+    assert!(never.is_starting().await);
 }
 
 #[tokio::test]

@@ -17,6 +17,9 @@ use super::{Cluster, ClusterError, EXPIRES_AT, RUN_LABEL, TENANT_LABEL, wait_nam
 /// The finalizer by which a sabotage holds back an object that its own run made.
 pub const HELD_BACK: &str = "plimsoll.dev/sabotage";
 
+/// How long a server that says that it is starting is waited for before it is asked.
+const STARTS_WITHIN: Duration = Duration::from_secs(15);
+
 /// Which leftovers are meant.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Selection {
@@ -74,8 +77,22 @@ pub struct Sweep {
     pub unseen: Vec<String>,
 }
 
+impl Sweep {
+    /// What could not be looked at, in a line however much it is; none where everything could.
+    pub fn blind_spots(&self) -> Option<String> {
+        let (first, rest) = self.unseen.split_first()?;
+        let more = match rest.len() {
+            0 => String::new(),
+            1 => " (and one kind more)".to_owned(),
+            more => format!(" (and {more} kinds more)"),
+        };
+        Some(format!("there may be more than was found: {first}{more}"))
+    }
+}
+
 /// Finds what runs left behind, of every kind that can be listed.
 pub async fn find(cluster: &Cluster, selection: &Selection) -> Result<Sweep, ClusterError> {
+    cluster.started(STARTS_WITHIN).await;
     let discovery = cluster.discovery().await?;
     let kinds = listing::kinds(&discovery);
     let selector = match selection {

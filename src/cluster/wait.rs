@@ -103,8 +103,11 @@ where
             }
             Some(Err(error)) => {
                 let error = watch_error(cluster, what, error);
-                // Nobody gets better credentials by waiting.
-                if matches!(error, ClusterError::Credentials { .. } | ClusterError::Forbidden { .. }) {
+                // Nobody gets better credentials by waiting, but of a server that has just come back.
+                if matches!(error, ClusterError::Credentials { .. } | ClusterError::Forbidden { .. })
+                    && trouble.is_none()
+                    && !cluster.is_starting().await
+                {
                     return Err(error);
                 }
                 let since = trouble.map_or_else(Instant::now, |(since, _)| since);

@@ -118,7 +118,7 @@ impl ClusterStage {
     async fn sweep(&self, run: &StageRun, within: Duration) -> Result<Vec<Leftover>, ClusterError> {
         let selection = SweepSelection::Runs([run.id.to_string()].into());
         let found = cluster::find_leftovers(&self.cluster, &selection).await?;
-        for unseen in &found.unseen {
+        if let Some(unseen) = found.blind_spots() {
             run.events.warn(format!("looking for leftovers: {unseen}"));
         }
         if found.meant.is_empty() {

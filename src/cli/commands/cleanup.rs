@@ -46,8 +46,8 @@ pub(super) fn run(args: &CleanupArgs, layers: &Layers, terminal: Terminal) -> Re
             let known: BTreeSet<_> = found.meant.iter().map(|left| left.reference.clone()).collect();
             found.meant.extend(of_dead.into_iter().filter(|left| !known.contains(&left.reference)));
         }
-        for kind in &found.unseen {
-            output::note(format_args!("warning: could not look at {kind}: there may be more"));
+        if let Some(unseen) = found.blind_spots() {
+            output::note(format_args!("warning: {unseen}"));
         }
         let remaining = if args.dry_run || found.meant.is_empty() {
             Vec::new()
