@@ -150,7 +150,10 @@ impl Fleet {
         let request = |id| Request::Plan { id, round, pace: plan.pace.clone(), probes: probes.clone() };
         let patience = Duration::from_millis(plan.pace.deadline_ms.into()) * 2 + SLACK;
         match converse(agent, &request, patience).await {
-            Err(error) if error.is_connection() => converse(agent, &request, patience).await,
+            Err(error) if error.is_connection() => {
+                agent.distrust(&error).await;
+                converse(agent, &request, patience).await
+            }
             other => other,
         }
     }
@@ -172,7 +175,13 @@ impl Fleet {
             .collect();
         let answers = wanted.into_iter().map(|name| async move {
             let ledger = match self.get(name) {
-                Ok(agent) => ledger(agent, round, began).await,
+                Ok(agent) => {
+                    let ledger = ledger(agent, round, began).await;
+                    if let Err(error) = &ledger {
+                        agent.distrust(error).await;
+                    }
+                    ledger
+                }
                 Err(error) => Err(error),
             };
             (name.to_owned(), ledger.map_err(|error| error.to_string()))
@@ -180,12 +189,13 @@ impl Fleet {
         join_all(answers).await.into_iter().collect()
     }
 
-    /// The sources' own addresses: half-open connections are told apart by them.
+    /// The sources' own addresses: half-open connections are told apart by them. Who is not connected has none to tell,
+    /// and no connection is opened for that alone: from a cluster in trouble each could take its whole time to fail.
     async fn addresses(&self, plan: &MatrixPlan) -> BTreeMap<String, IpAddr> {
         let mut addresses = BTreeMap::new();
         for source in &plan.sources {
             if let Some(agent) = self.agent(&source.agent)
-                && let Ok(identity) = agent.identity().await
+                && let Some(identity) = agent.connected().await
                 && let Ok(address) = identity.address.parse()
             {
                 addresses.insert(source.agent.clone(), address);

@@ -143,6 +143,20 @@ impl AgentStream {
         Ok(self.link().await?.who().clone())
     }
 
+    /// Who is at the other end of the open stream; none where it is not open.
+    pub(super) async fn connected(&self) -> Option<Identity> {
+        let held = self.link.lock().await;
+        held.as_ref().filter(|link| !link.is_over()).map(|link| link.who().clone())
+    }
+
+    /// Gives up the stream over which an answer did not come in time, so that the next question goes over a fresh one:
+    /// where the way to the agent was lost in silence, nothing would ever come over it.
+    pub(super) async fn distrust(&self, error: &AgentError) {
+        if matches!(error, AgentError::Late { .. }) {
+            *self.link.lock().await = None;
+        }
+    }
+
     /// Asks, on a fresh stream if the present one has broken.
     pub(super) async fn ask(
         &self,

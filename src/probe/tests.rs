@@ -5,12 +5,14 @@
 
 use std::net::Ipv4Addr;
 use std::process::Stdio;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use plimsoll_agent::protocol::{Pace, Transport, env};
+use plimsoll_agent::protocol::{Clocks, Identity, PROTOCOL, Pace, Reply, Transport, env};
+use tokio::io::AsyncWriteExt as _;
 use tokio::process::{Child, Command};
 
 use super::stream::{AgentStream, Duplex, Opener};
@@ -421,4 +423,37 @@ async fn a_broken_stream_is_opened_again_and_a_dead_agent_denies_nothing() {
     let other = Driver { held: pid(&pod.process), pod: "impostor".into(), address: pod.address };
     let error = AgentStream::with("test/a".into(), Box::new(other)).identity().await.unwrap_err();
     insta::assert_snapshot!(error, @"the agent of test/a did not say hello: it is the agent of test/impostor");
+}
+
+/// As where the API server in the middle of the way is killed and nobody hears of it.
+#[tokio::test(start_paused = true)]
+async fn a_stream_that_falls_silent_is_not_asked_again() {
+    let opened = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&opened);
+    let silent = AgentStream::stand_in("test/a".into(), move |mut end| {
+        count.fetch_add(1, Ordering::Relaxed);
+        tokio::spawn(async move {
+            let who = Identity { namespace: "test".into(), pod: "a".into(), ..Identity::default() };
+            let hello =
+                Reply::Hello { protocol: PROTOCOL, version: "1".into(), who, clocks: Clocks::default() };
+            let mut line = serde_json::to_vec(&hello).expect("a line");
+            line.push(b'\n');
+            end.write_all(&line).await.expect("it is heard");
+            std::future::pending::<()>().await;
+        });
+    });
+    let fleet = Fleet::new([silent]);
+    let target = Target {
+        place: "b".into(),
+        by: AddressKind::PodAddress,
+        transport: Transport::Tcp,
+        host: "127.0.0.1".into(),
+        port: 8080,
+        expect: vec!["test/b".into()],
+        question: None,
+    };
+    let source = Source { agent: "test/a".into(), place: "a".into() };
+    let attempt = fleet.probe(source, target).await;
+    assert_eq!(attempt.verdict.kind(), VerdictKind::ProbeError);
+    assert_eq!(opened.load(Ordering::Relaxed), 2);
 }
