@@ -352,7 +352,7 @@ impl TenantPool {
                 (self.actor(&identities.admin, &placeholders).await?, viewer)
             };
             for namespace in &namespaces {
-                self.settle(&spec.name, namespace, &admin, control).await?;
+                Box::pin(self.settle(&spec.name, namespace, &admin, control)).await?;
             }
             if let (Some(inspector), false) = (&settings.inspector, control) {
                 let newcomer = Newcomer {
