@@ -175,7 +175,8 @@ install_packages() {
 }
 
 # How everything in Go is compiled: as the lab does, so that all of it is compiled once.
-export go_flags='-trimpath -buildvcs=false -gcflags=all=-dwarf=false'
+go_flags=$(cat "$root/lab/components/GOFLAGS")
+export go_flags
 
 # Compiles the lab's Go components into Go's build cache with whatever cores are idle, so that `lab up` has
 # little left to build. Only a head start: its failure shows up, with its reason, when the lab builds.
@@ -185,7 +186,7 @@ warm_go_in_background() {
   mkdir -p "$logs"
   # shellcheck disable=SC2016 # expands in the child
   setsid nice -n 19 bash -c '
-    export CGO_ENABLED=0 GOWORK=off GOFLAGS=$go_flags
+    export CGO_ENABLED=0 GOWORK=off GOFLAGS=$go_flags GOGC=${GOGC:-400}
     for module in kubernetes etcd coredns cni-plugins; do
       (
         cd "lab/components/$module"

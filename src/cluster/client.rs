@@ -273,11 +273,16 @@ impl Cluster {
     }
 
     /// Whether the API server says of itself that it is still starting. Until it has read the roles and who holds them
-    /// it forbids everything to everybody, which is no decision yet. A server that does not say is not starting.
+    /// it forbids everything to everybody, which is no decision yet. A server that does not say is not starting, nor is
+    /// one that is not ready for another reason (its etcd is gone, it is being ended).
     pub async fn is_starting(&self) -> bool {
         let Ok(request) = http::Request::get("/readyz").body(Vec::new()) else { return false };
         let answer = self.inner.client.request_text(request).await;
-        matches!(answer, Err(kube::Error::Api(status)) if status.code == 500)
+        // Its checks, one a line, each with the mark of how it went.
+        let of_start =
+            |line: &str| ["[-]poststarthook/", "[-]informer-sync"].iter().any(|at| line.starts_with(at));
+        matches!(answer, Err(kube::Error::Api(status))
+            if status.code == 500 && status.message.lines().any(of_start))
     }
 
     /// Waits until the API server does not say any more that it is starting, or the time has passed.

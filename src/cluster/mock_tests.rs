@@ -20,6 +20,7 @@ const SHORT: Duration = Duration::from_millis(200);
 
 enum Answer {
     Json(u16, Value),
+    Text(u16, &'static str),
     /// The connection breaks.
     Broken,
     /// Nothing ever comes.
@@ -39,16 +40,13 @@ fn cluster_seeing(
     let service = tower::service_fn(move |request: Request<Body>| {
         let answer = answer(&request);
         async move {
+            let respond = |code: u16, body: Vec<u8>| {
+                let answer = Response::builder().status(code).header("date", "Mon, 23 Nov 2026 10:00:00 GMT");
+                Ok(answer.body(Body::from(body)).expect("a response"))
+            };
             match answer {
-                Answer::Json(code, value) => {
-                    let body = Body::from(serde_json::to_vec(&value).unwrap_or_default());
-                    let answer = Response::builder()
-                        .status(code)
-                        .header("date", "Mon, 23 Nov 2026 10:00:00 GMT")
-                        .body(body)
-                        .expect("a response");
-                    Ok(answer)
-                }
+                Answer::Json(code, value) => respond(code, serde_json::to_vec(&value).unwrap_or_default()),
+                Answer::Text(code, text) => respond(code, text.into()),
                 Answer::Broken => Err(std::io::Error::from(std::io::ErrorKind::ConnectionReset)),
                 Answer::Silence => std::future::pending().await,
             }
@@ -124,16 +122,18 @@ fn forbidden() -> Answer {
     )
 }
 
+/// What `/readyz` says of a server that is starting, and of one that is not ready for another reason.
+const STARTING: &str =
+    "[+]ping ok\n[-]poststarthook/rbac/bootstrap-roles failed: reason withheld\nreadyz check failed";
+const NOT_READY: &str = "[+]ping ok\n[-]etcd failed: reason withheld\nreadyz check failed";
+
 /// Namespaces are forbidden so many times; a server that says of itself that it starts says so as long.
 fn forbids(times: usize, says_so: bool) -> Cluster {
     let asked = AtomicUsize::new(0);
     cluster(move |_, path| {
         if path.starts_with("/readyz") {
             let starting = says_so && asked.load(Ordering::Relaxed) <= times;
-            return Answer::Json(
-                if starting { 500 } else { 200 },
-                json!("[-]poststarthook/rbac/bootstrap-roles"),
-            );
+            return Answer::Text(500, if starting { STARTING } else { NOT_READY });
         }
         if asked.fetch_add(1, Ordering::Relaxed) < times {
             forbidden()
@@ -178,19 +178,17 @@ fn what_could_not_be_looked_at_is_one_line_however_much_it_is() {
 
 #[tokio::test(start_paused = true)]
 async fn a_server_is_waited_for_while_it_starts_and_no_longer() {
-    let mut starting = 0;
-    let answers = Mutex::new(std::iter::from_fn(move || {
-        starting += 1;
-        Some(if starting < 4 { 500 } else { 200 })
-    }));
-    let comes = cluster(move |_, _| {
-        Answer::Json(answers.lock().expect("its lock").next().unwrap_or(200), json!("ok"))
+    let asked = AtomicUsize::new(0);
+    let comes = cluster(move |_, _| match asked.fetch_add(1, Ordering::Relaxed) {
+        0..4 => Answer::Text(500, STARTING),
+        _ => Answer::Text(200, "ok"),
     });
     comes.started(LONG).await;
     assert!(!comes.is_starting().await);
-    let never = cluster(|_, _| Answer::Json(500, json!("[-]etcd")));
+    let never = cluster(|_, _| Answer::Text(500, STARTING));
     never.started(SHORT).await;
     assert!(never.is_starting().await);
+    assert!(!cluster(|_, _| Answer::Text(500, NOT_READY)).is_starting().await);
 }
 
 #[tokio::test]

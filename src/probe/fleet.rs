@@ -150,10 +150,7 @@ impl Fleet {
         let request = |id| Request::Plan { id, round, pace: plan.pace.clone(), probes: probes.clone() };
         let patience = Duration::from_millis(plan.pace.deadline_ms.into()) * 2 + SLACK;
         match converse(agent, &request, patience).await {
-            Err(error) if error.is_connection() => {
-                agent.distrust(&error).await;
-                converse(agent, &request, patience).await
-            }
+            Err(error) if error.is_connection() => converse(agent, &request, patience).await,
             other => other,
         }
     }
@@ -175,13 +172,7 @@ impl Fleet {
             .collect();
         let answers = wanted.into_iter().map(|name| async move {
             let ledger = match self.get(name) {
-                Ok(agent) => {
-                    let ledger = ledger(agent, round, began).await;
-                    if let Err(error) = &ledger {
-                        agent.distrust(error).await;
-                    }
-                    ledger
-                }
+                Ok(agent) => ledger(agent, round, began).await,
                 Err(error) => Err(error),
             };
             (name.to_owned(), ledger.map_err(|error| error.to_string()))

@@ -129,11 +129,10 @@ impl Holding {
     /// The agent could not be asked.
     pub async fn ends_within(&mut self, wait: Duration) -> Result<bool, AgentError> {
         if self.told.is_none() {
-            match self.conversation.next(wait).await {
-                Ok(Reply::Held { held, .. }) => self.told = Some(held),
-                Ok(other) => return Err(refused(&self.client, &other)),
-                Err(AgentError::Late { .. }) => {}
-                Err(error) => return Err(error),
+            match self.conversation.within(wait).await? {
+                Some(Reply::Held { held, .. }) => self.told = Some(held),
+                Some(other) => return Err(refused(&self.client, &other)),
+                None => {}
             }
         }
         Ok(self.told.is_some())
@@ -154,13 +153,17 @@ impl Holding {
     /// # Errors
     /// The agent could not be asked.
     pub async fn end(mut self, fleet: &Fleet) -> Result<HeldConnection, AgentError> {
-        if self.told.is_none() {
-            // A stream that has ended shows when its reply is waited for.
-            let _ = self.conversation.cancel();
-            self.ends_within(self.patience).await?;
-        }
-        let late = || AgentError::Late { pod: self.client.clone(), patience: self.patience };
-        let told = self.told.clone().ok_or_else(late)?;
+        let told = match self.told {
+            Some(told) => told,
+            None => {
+                // A stream that has ended shows when its reply is waited for.
+                let _ = self.conversation.cancel();
+                match self.conversation.next(self.patience).await? {
+                    Reply::Held { held, .. } => held,
+                    other => return Err(refused(&self.client, &other)),
+                }
+            }
+        };
         let other_end = match &self.server {
             Some(server) => fleet.heard(server, self.round, self.began).await?.arrivals.into_iter().next(),
             None => None,

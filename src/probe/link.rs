@@ -194,10 +194,22 @@ pub(super) struct Conversation {
 
 impl Conversation {
     /// The next reply; an error that the agent reports ends the conversation.
+    ///
+    /// One that does not come in time ends the whole stream: where the way to the agent was lost in silence nothing would
+    /// ever come over it. Whoever else waits at it hears that it is over, and the next question goes over a fresh one.
     pub(super) async fn next(&mut self, patience: Duration) -> Result<Reply, AgentError> {
+        if let Some(reply) = self.within(patience).await? {
+            return Ok(reply);
+        }
+        self.desk.lock().take();
+        Err(AgentError::Late { pod: self.pod.clone(), patience })
+    }
+
+    /// The next reply, if there is one within that time.
+    pub(super) async fn within(&mut self, wait: Duration) -> Result<Option<Reply>, AgentError> {
         let pod = || self.pod.clone();
-        match timeout(patience, self.replies.recv()).await {
-            Err(_) => Err(AgentError::Late { pod: pod(), patience }),
+        match timeout(wait, self.replies.recv()).await {
+            Err(_) => Ok(None),
             Ok(None) => {
                 self.done = true;
                 Err(AgentError::Ended { pod: pod() })
@@ -216,7 +228,7 @@ impl Conversation {
                         | Reply::Pulsed { .. }
                         | Reply::Loading { .. }
                 );
-                Ok(reply)
+                Ok(Some(reply))
             }
         }
     }

@@ -149,14 +149,6 @@ impl AgentStream {
         held.as_ref().filter(|link| !link.is_over()).map(|link| link.who().clone())
     }
 
-    /// Gives up the stream over which an answer did not come in time, so that the next question goes over a fresh one:
-    /// where the way to the agent was lost in silence, nothing would ever come over it.
-    pub(super) async fn distrust(&self, error: &AgentError) {
-        if matches!(error, AgentError::Late { .. }) {
-            *self.link.lock().await = None;
-        }
-    }
-
     /// Asks, on a fresh stream if the present one has broken.
     pub(super) async fn ask(
         &self,

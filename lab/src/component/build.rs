@@ -1,11 +1,12 @@
 //! Builds components into the cache: one build of a component at a time on a machine, and never half a result.
 
+use std::env;
 use std::fs::{self, File};
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use super::catalog::{Component, IMAGE_ARCHIVE};
+use super::catalog::{Component, FLAGS, IMAGE_ARCHIVE};
 use crate::error::{Context as _, LabError, Result};
 use crate::lock::Lock;
 use crate::paths::{Home, create_dir, write};
@@ -70,9 +71,9 @@ fn compile(
     };
     let mut log = File::create(log_path).context(what)?;
     let mut compiler = Command::new("go")
-        .args(["build", "-v", "-trimpath", "-buildvcs=false"])
-        // The linker leaves debug information out; not to make it saves a sixth of the compiler's time.
-        .args(["-gcflags=all=-dwarf=false", "-ldflags"])
+        .args(["build", "-v"])
+        .args(FLAGS.split_whitespace())
+        .arg("-ldflags")
         .arg(component.linker_flags())
         .arg("-o")
         .arg(output)
@@ -80,6 +81,8 @@ fn compile(
         .current_dir(sources)
         .env("CGO_ENABLED", "0")
         .env("GOWORK", "off")
+        // The compiler collects its garbage less often, which saves a seventh of its time.
+        .envs(env::var_os("GOGC").is_none().then_some(("GOGC", "400")))
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::piped())

@@ -16,6 +16,10 @@ pub(crate) const PAUSE_IMAGE: &str = "plimsoll.dev/lab/pause:1";
 /// The file of a component's image archive, in the component's directory.
 pub(crate) const IMAGE_ARCHIVE: &str = "image.tar";
 
+/// How everything in Go is compiled; the scripts in `ci/` compile with the same, so that all of it is compiled once. The
+/// linker leaves debug information out: not to make it saves a sixth of the compiler's time.
+pub(super) const FLAGS: &str = include_str!("../../components/GOFLAGS");
+
 /// Raised when the way in which components are built or packed changes.
 const RECIPE: &str = "1";
 
@@ -181,6 +185,7 @@ impl Component {
         };
         part(RECIPE.as_bytes());
         part(std::env::consts::ARCH.as_bytes());
+        part(FLAGS.as_bytes());
         part(self.linker_flags().as_bytes());
         for package in self.packages {
             part(package.as_bytes());
