@@ -1,13 +1,21 @@
-//! Requests that the API server asks to be sent again, because two of them met at one quota.
+//! Requests that are sent again, because what came of them decides nothing.
 //!
-//! Admission charges what is created to the namespace's `ResourceQuota` by a conditional update. If that update lost
-//! the race against others several times, the answer is a 409 about *the quota*, an object that the request never
-//! named (kubernetes/kubernetes#67761, open since 2018). Nothing was created and nothing was decided: neither the
-//! quota nor a policy has spoken. So the request is sent again, also where answers are judged. Whoever updates a quota
-//! itself with an old resource version sees that conflict as it is.
+//! *Two met at one quota.* Admission charges what is created to the namespace's `ResourceQuota` by a conditional update.
+//! If that update lost the race against others several times, the answer is a 409 about *the quota*, an object that the
+//! request never named (kubernetes/kubernetes#67761, open since 2018). Nothing was created and nothing was decided:
+//! neither the quota nor a policy has spoken. So the request is sent again, also where answers are judged. Whoever updates
+//! a quota itself with an old resource version sees that conflict as it is.
+//!
+//! *The connection was closed.* A server, or what balances the load before it, may close a connection that has had nothing
+//! to do in the very moment in which a request is sent on it. Where asking changes nothing it is asked once more, as Go's
+//! own client does (`http.Transport`: "if the request is idempotent or has no body"); what was to change something may
+//! have been done, and is not.
 
+use std::error::Error;
+use std::io;
 use std::time::Duration;
 
+use http::header::UPGRADE;
 use http::{Method, Request, Response, StatusCode};
 use kube::Client;
 use kube::client::Body;
@@ -23,18 +31,80 @@ const SHORTEST: Duration = Duration::from_millis(10);
 /// The longest pause between two.
 const LONGEST: Duration = Duration::from_millis(500);
 
-/// The client, with what lost at a quota sent again.
-pub(super) fn after_lost_quota(client: Client) -> Client {
+/// Questions, though they are asked by POST: nothing is stored.
+const REVIEWS: [&str; 6] = [
+    "localsubjectaccessreviews",
+    "selfsubjectaccessreviews",
+    "selfsubjectreviews",
+    "selfsubjectrulesreviews",
+    "subjectaccessreviews",
+    "tokenreviews",
+];
+
+/// The client, with what decided nothing sent again.
+pub(super) fn where_undecided(client: Client) -> Client {
     let namespace = client.default_namespace().to_owned();
     let service = tower::service_fn(move |request: Request<Body>| {
         let client = client.clone();
-        async move { send(&client, request).await }
+        async move {
+            if changes_nothing(&request) {
+                ask(&client, request).await
+            } else {
+                change(&client, request).await
+            }
+        }
     });
     Client::new(service, namespace)
 }
 
-async fn send(client: &Client, request: Request<Body>) -> Result<Response<Body>, BoxError> {
-    if request.method() == Method::GET || names_a_quota(request.uri().path()) {
+fn changes_nothing<B>(request: &Request<B>) -> bool {
+    match *request.method() {
+        // A command in a pod is begun by a GET.
+        Method::GET => !request.headers().contains_key(UPGRADE),
+        Method::POST => {
+            request.uri().path().rsplit('/').next().is_some_and(|resource| REVIEWS.contains(&resource))
+        }
+        _ => false,
+    }
+}
+
+/// Once more where the connection was closed.
+async fn ask(client: &Client, request: Request<Body>) -> Result<Response<Body>, BoxError> {
+    let (parts, body) = request.into_parts();
+    let Some(copy) = body.try_clone() else {
+        return Ok(client.send(Request::from_parts(parts, body)).await?);
+    };
+    match client.send(Request::from_parts(parts.clone(), copy)).await {
+        Err(error) if was_closed(&error) => {
+            tracing::debug!(path = parts.uri.path(), %error, "the connection was closed");
+            Ok(client.send(Request::from_parts(parts, body)).await?)
+        }
+        other => Ok(other?),
+    }
+}
+
+/// Whether a connection that stood was closed before an answer came.
+fn was_closed(error: &(dyn Error + 'static)) -> bool {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        let closed = if let Some(error) = error.downcast_ref::<hyper::Error>() {
+            error.is_incomplete_message() || error.is_closed()
+        } else {
+            error.downcast_ref::<io::Error>().is_some_and(|error| {
+                matches!(error.kind(), io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe)
+            })
+        };
+        if closed {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
+}
+
+/// Again and again where it lost at a quota.
+async fn change(client: &Client, request: Request<Body>) -> Result<Response<Body>, BoxError> {
+    if names_a_quota(request.uri().path()) {
         return Ok(client.send(request).await?);
     }
     let (parts, body) = request.into_parts();
@@ -87,6 +157,8 @@ mod tests {
     use kube::Api;
     use kube::api::PostParams;
     use serde_json::{Value, json};
+    use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
+    use tokio::net::TcpListener;
 
     use super::*;
     use crate::probe::Verdict;
@@ -117,7 +189,7 @@ mod tests {
                 )
             }
         });
-        (after_lost_quota(Client::new(service, "default")), asked)
+        (where_undecided(Client::new(service, "default")), asked)
     }
 
     fn pod() -> Pod {
@@ -155,5 +227,61 @@ mod tests {
             .await;
         assert!(made.is_err());
         assert_eq!(asked.load(Ordering::SeqCst), 1);
+    }
+
+    /// A server that closes each connection at the second request on it, and how many requests it has seen.
+    async fn closing() -> (Client, Arc<AtomicU32>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let asked = Arc::new(AtomicU32::new(0));
+        let count = Arc::clone(&asked);
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let mut stream = BufReader::new(stream);
+                for answered in [true, false] {
+                    let mut line = String::new();
+                    while line != "\r\n" {
+                        line.clear();
+                        stream.read_line(&mut line).await.unwrap();
+                    }
+                    count.fetch_add(1, Ordering::SeqCst);
+                    if answered {
+                        let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}";
+                        stream.get_mut().write_all(answer).await.unwrap();
+                    }
+                }
+            }
+        });
+        let config = kube::Config::new(format!("http://{address}").parse().unwrap());
+        (where_undecided(Client::try_from(config).unwrap()), asked)
+    }
+
+    #[tokio::test]
+    async fn what_changes_nothing_is_asked_once_more_where_the_connection_was_closed() {
+        let (client, asked) = closing().await;
+        for total in [1, 3] {
+            let question = Request::get("/version").body(Vec::new()).unwrap();
+            client.request_text(question).await.unwrap();
+            assert_eq!(asked.load(Ordering::SeqCst), total);
+        }
+        let (client, asked) = closing().await;
+        let change = || Request::delete("/api/v1/namespaces/x").body(Vec::new()).unwrap();
+        client.request_text(change()).await.unwrap();
+        client.request_text(change()).await.expect_err("it may have been done");
+        assert_eq!(asked.load(Ordering::SeqCst), 2);
+    }
+
+    #[test]
+    fn questions_are_known_from_what_changes_something() {
+        let request =
+            |method: Method, path: &str| Request::builder().method(method).uri(path).body(()).unwrap();
+        let reviews = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews";
+        assert!(changes_nothing(&request(Method::POST, reviews)));
+        assert!(changes_nothing(&request(Method::GET, "/api/v1/pods?watch=true")));
+        assert!(!changes_nothing(&request(Method::POST, "/api/v1/namespaces/a/pods")));
+        assert!(!changes_nothing(&request(Method::DELETE, "/api/v1/namespaces/a/pods/b")));
+        let mut command = request(Method::GET, "/api/v1/namespaces/a/pods/b/exec");
+        command.headers_mut().insert(UPGRADE, http::HeaderValue::from_static("websocket"));
+        assert!(!changes_nothing(&command));
     }
 }

@@ -17,7 +17,7 @@ use thiserror::Error;
 use tokio::sync::OnceCell;
 use tower::BoxError;
 
-use super::asked_again::after_lost_quota;
+use super::asked_again::where_undecided;
 use super::{ClusterError, Provider, api_error};
 use crate::profile::Impersonation;
 
@@ -126,7 +126,7 @@ impl Cluster {
             }
             let place = || format!("of the context `{context}`");
             ClientBuilder::try_from(config)
-                .map(|builder| after_lost_quota(with_timeout(builder.build(), request_timeout)))
+                .map(|builder| where_undecided(with_timeout(builder.build(), request_timeout)))
                 .map_err(|error| ClusterError::Kubeconfig { place: place(), source: Box::new(error) })
         };
         let (client, raw, nobody) = (build(true, true)?, build(false, true)?, build(false, false)?);
@@ -149,7 +149,7 @@ impl Cluster {
     /// From a client that is there already; how tests put a mock in.
     #[cfg(test)]
     pub(crate) fn of_mock(client: Client, request_timeout: Duration) -> Self {
-        let client = after_lost_quota(with_timeout(client, request_timeout));
+        let client = where_undecided(with_timeout(client, request_timeout));
         let inner = Inner {
             provider: Arc::new(super::provider::KubeconfigProvider),
             context: "mock".to_owned(),
@@ -170,8 +170,8 @@ impl Cluster {
         self.inner.client.clone()
     }
 
-    /// The client for what is judged: every answer is seen as it is, but for the one that decides nothing (a request
-    /// that lost the race for its charge at a quota is sent again).
+    /// The client for what is judged: every answer is seen as it is, but for what decides nothing (a request that lost the
+    /// race for its charge at a quota is sent again, and a question whose connection was closed).
     pub fn raw(&self) -> Client {
         self.inner.raw.clone()
     }
