@@ -186,6 +186,8 @@ warm_go_in_background() {
   mkdir -p "$logs"
   # shellcheck disable=SC2016 # expands in the child
   setsid nice -n 19 bash -c '
+    # Where the kernel shares out by session first, it is the session that has to step back.
+    echo 19 2>/dev/null >/proc/self/autogroup
     export CGO_ENABLED=0 GOWORK=off GOFLAGS=$go_flags GOGC=${GOGC:-400}
     for module in kubernetes etcd coredns cni-plugins; do
       (
