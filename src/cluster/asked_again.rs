@@ -90,9 +90,11 @@ fn was_closed(error: &(dyn Error + 'static)) -> bool {
         let closed = if let Some(error) = error.downcast_ref::<hyper::Error>() {
             error.is_incomplete_message() || error.is_closed()
         } else {
-            error.downcast_ref::<io::Error>().is_some_and(|error| {
-                matches!(error.kind(), io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe)
-            })
+            let closed = |error: &io::Error| {
+                use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
+                matches!(error.kind(), BrokenPipe | ConnectionAborted | ConnectionReset | UnexpectedEof)
+            };
+            error.downcast_ref().is_some_and(closed)
         };
         if closed {
             return true;

@@ -153,15 +153,14 @@ impl Holding {
     /// # Errors
     /// The agent could not be asked.
     pub async fn end(mut self, fleet: &Fleet) -> Result<HeldConnection, AgentError> {
-        let told = match self.told {
-            Some(told) => told,
-            None => {
-                // A stream that has ended shows when its reply is waited for.
-                let _ = self.conversation.cancel();
-                match self.conversation.next(self.patience).await? {
-                    Reply::Held { held, .. } => held,
-                    other => return Err(refused(&self.client, &other)),
-                }
+        let told = if let Some(told) = self.told {
+            told
+        } else {
+            // A stream that has ended shows when its reply is waited for.
+            let _ = self.conversation.cancel();
+            match self.conversation.next(self.patience).await? {
+                Reply::Held { held, .. } => held,
+                other => return Err(refused(&self.client, &other)),
             }
         };
         let other_end = match &self.server {
