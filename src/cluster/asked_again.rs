@@ -7,9 +7,9 @@
 //! a quota itself with an old resource version sees that conflict as it is.
 //!
 //! *The connection was closed.* A server, or what balances the load before it, may close a connection that has had nothing
-//! to do in the very moment in which a request is sent on it. Where asking changes nothing it is asked once more, as Go's
-//! own client does (`http.Transport`: "if the request is idempotent or has no body"); what was to change something may
-//! have been done, and is not.
+//! to do in the very moment in which a request is sent on it. Where asking changes nothing it is asked once more; Go's own
+//! client does so with what is idempotent (`net/http`, `Transport`). What was to change something may have been done, and
+//! is not sent again.
 
 use std::error::Error;
 use std::io;
