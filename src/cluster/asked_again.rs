@@ -85,18 +85,14 @@ async fn ask(client: &Client, request: Request<Body>) -> Result<Response<Body>, 
 
 /// Whether a connection that stood was closed before an answer came.
 fn was_closed(error: &(dyn Error + 'static)) -> bool {
+    let by_hyper = |error: &hyper::Error| error.is_incomplete_message() || error.is_closed();
+    let by_system = |error: &io::Error| {
+        use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
+        matches!(error.kind(), BrokenPipe | ConnectionAborted | ConnectionReset | UnexpectedEof)
+    };
     let mut cause = Some(error);
     while let Some(error) = cause {
-        let closed = if let Some(error) = error.downcast_ref::<hyper::Error>() {
-            error.is_incomplete_message() || error.is_closed()
-        } else {
-            let closed = |error: &io::Error| {
-                use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
-                matches!(error.kind(), BrokenPipe | ConnectionAborted | ConnectionReset | UnexpectedEof)
-            };
-            error.downcast_ref().is_some_and(closed)
-        };
-        if closed {
+        if error.downcast_ref().is_some_and(by_hyper) || error.downcast_ref().is_some_and(by_system) {
             return true;
         }
         cause = error.source();

@@ -129,11 +129,8 @@ impl Holding {
     /// The agent could not be asked.
     pub async fn ends_within(&mut self, wait: Duration) -> Result<bool, AgentError> {
         if self.told.is_none() {
-            match self.conversation.within(wait).await? {
-                Some(Reply::Held { held, .. }) => self.told = Some(held),
-                Some(other) => return Err(refused(&self.client, &other)),
-                None => {}
-            }
+            let reply = self.conversation.within(wait).await?;
+            self.told = reply.map(|reply| held(&self.client, reply)).transpose()?;
         }
         Ok(self.told.is_some())
     }
@@ -158,10 +155,7 @@ impl Holding {
         } else {
             // A stream that has ended shows when its reply is waited for.
             let _ = self.conversation.cancel();
-            match self.conversation.next(self.patience).await? {
-                Reply::Held { held, .. } => held,
-                other => return Err(refused(&self.client, &other)),
-            }
+            held(&self.client, self.conversation.next(self.patience).await?)?
         };
         let other_end = match &self.server {
             Some(server) => fleet.heard(server, self.round, self.began).await?.arrivals.into_iter().next(),
@@ -175,6 +169,14 @@ impl Holding {
             other_end,
             told,
         })
+    }
+}
+
+/// What is told at the end of a connection.
+fn held(pod: &str, said: Reply) -> Result<Held, AgentError> {
+    match said {
+        Reply::Held { held, .. } => Ok(held),
+        other => Err(refused(pod, &other)),
     }
 }
 
